@@ -1,0 +1,256 @@
+"""The catalogue: one YAML file per corpus, and the one partition dimension made of their names."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import dagster as dg
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+corpora = dg.DynamicPartitionsDefinition(name="corpora")
+
+CORPUS_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+
+# Short name -> the full name that Bonito's prompt carries (published in the model card).
+TASK_TYPES: dict[str, str] = {
+    "exqa": "extractive question answering",
+    "mcqa": "multiple-choice question answering",
+    "qg": "question generation",
+    "qa": "question answering without choices",
+    "ynqa": "yes-no question answering",
+    "coref": "coreference resolution",
+    "paraphrase": "paraphrase generation",
+    "paraphrase_id": "paraphrase identification",
+    "sent_comp": "sentence completion",
+    "sentiment": "sentiment",
+    "summarization": "summarization",
+    "text_gen": "text generation",
+    "topic_class": "topic classification",
+    "wsd": "word sense disambiguation",
+    "te": "textual entailment",
+    "nli": "natural language inference",
+}
+_SHORT_NAMES = {full: short for short, full in TASK_TYPES.items()}
+
+
+class CatalogueError(ValueError):
+    """A catalogue file is wrong: the message names the file, the key and the remedy."""
+
+
+class _Section(BaseModel):
+    """A part of a catalogue file; a key that it does not know is an error with a suggestion."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _know_every_key(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            for key in value:
+                if key not in cls.model_fields:
+                    raise ValueError(_unknown("key", str(key), list(cls.model_fields)))
+        return value
+
+
+class HubDataset(_Section):
+    """A source read through Hugging Face ``datasets``: a hub id or a local folder."""
+
+    path: str
+    name: str | None = None
+    split: str = "train"
+    revision: str | None = None
+
+
+class Source(_Section):
+    """Where the documents come from: exactly one of ``files`` and ``dataset``."""
+
+    files: str | list[str] | None = None
+    dataset: HubDataset | None = None
+    text_field: str = "text"
+    id_field: str | None = None
+    title_field: str | None = None
+    where: dict[str, bool | int | float | str] = Field(
+        default_factory=dict, description="keep only rows whose fields have these values"
+    )
+    limit: int | None = Field(default=None, ge=1, description="read at most this many documents")
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Source:
+        if (self.files is None) == (self.dataset is None):
+            raise ValueError("give exactly one of 'files' and 'dataset'")
+        return self
+
+    @property
+    def patterns(self) -> list[str]:
+        """Gives ``files`` as a list."""
+        return [self.files] if isinstance(self.files, str) else list(self.files or [])
+
+
+class Chunking(_Section):
+    """How documents are cut. Bonito never saw a passage of more than 2,048 characters."""
+
+    max_chars: int = Field(default=2000, ge=50, le=100_000)
+
+
+class Sampling(_Section):
+    """How outputs are drawn; the defaults are those of Bonito's model card."""
+
+    temperature: float = Field(default=0.5, ge=0, le=2)
+    top_p: float = Field(default=0.95, gt=0, le=1)
+    max_tokens: int = Field(default=256, ge=1, le=8192)
+
+
+class Tuning(_Section):
+    """How the base model is tuned on the published dataset (LoRA, loss on the answer only)."""
+
+    max_steps: int | None = Field(
+        default=None, ge=1, description="default: one epoch, at most 10,000"
+    )
+    epochs: float = Field(default=1, gt=0)
+    learning_rate: float = Field(default=1e-4, gt=0)
+    lora_r: int = Field(default=64, ge=1)
+    lora_alpha: int = Field(default=16, ge=1)
+    batch_size: int = Field(default=16, ge=1, description="rows per optimizer step")
+    max_tokens: int = Field(default=1024, ge=32, description="prompt and answer together")
+
+
+class Evaluation(_Section):
+    """The labelled test set, as JSONL or Parquet (gz too), and how it is scored."""
+
+    test: str
+    metric: Literal["choice_f1", "squad"] = "choice_f1"
+    limit: int | None = Field(default=None, ge=1, description="score only the first rows")
+
+
+class Corpus(_Section):
+    """One catalogue file: a source, what is asked of it, and how the result is judged."""
+
+    name: str
+    folder: Path = Field(description="the folder of the YAML file; relative paths start there")
+    description: str = ""
+    source: Source
+    task_types: list[str] = Field(min_length=1)
+    samples_per_chunk: int = Field(default=1, ge=1, le=1000)
+    chunking: Chunking = Chunking()
+    sampling: Sampling = Sampling()
+    tuning: Tuning = Tuning()
+    evaluation: Evaluation | None = None
+    refresh: str | None = None
+    license: str | None = None
+
+    @field_validator("task_types")
+    @classmethod
+    def _short_names(cls, value: list[str]) -> list[str]:
+        short = []
+        for name in value:
+            known = _SHORT_NAMES.get(name, name)
+            if known not in TASK_TYPES:
+                raise ValueError(_unknown("task type", name, [*TASK_TYPES, *_SHORT_NAMES]))
+            if known in short:
+                raise ValueError(f"task type '{name}' stands twice")
+            short.append(known)
+        return short
+
+    @field_validator("refresh")
+    @classmethod
+    def _five_cron_fields(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                dg.ScheduleDefinition(job_name="refresh", cron_schedule=value)
+            except dg.DagsterInvalidDefinitionError as error:
+                raise ValueError(
+                    f"'{value}' is not a cron line; for every night at three: 0 3 * * *"
+                ) from error
+        return value
+
+    def path(self, location: str) -> str:
+        """Gives `location` with a relative path set against the folder of the YAML file."""
+        if "://" in location or Path(location).is_absolute():
+            return location
+        return str(self.folder / location)
+
+
+def load(path: Path) -> Corpus:
+    """Reads one catalogue file.
+
+    Raises ``CatalogueError`` that names the file, the key and what would be right.
+    """
+    name = path.stem
+    if not CORPUS_NAME.fullmatch(name):
+        raise CatalogueError(
+            f"{path}: the file's name is the name of the corpus, and '{name}' cannot be one: use "
+            "lower-case letters, digits, '_' and '-', starting with a letter or digit"
+        )
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise CatalogueError(f"{path}: cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise CatalogueError(f"{path}: not valid YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise CatalogueError(f"{path}: holds no keys; it needs at least 'source' and 'task_types'")
+    reserved = {"name", "folder"} & set(content)
+    if reserved:
+        raise CatalogueError(
+            f"{path}: key '{reserved.pop()}' is set by the file's place; remove it"
+        )
+    try:
+        return Corpus(name=name, folder=path.absolute().parent, **content)
+    except ValidationError as error:
+        raise CatalogueError(f"{path}: {'; '.join(_sentences(error))}") from error
+
+
+class Catalogue(dg.ConfigurableResource):
+    """The folder of catalogue files, one per corpus."""
+
+    folder: str
+
+    def paths(self) -> list[Path]:
+        """Gives the catalogue files, sorted by name; raises ``CatalogueError`` without a folder."""
+        folder = Path(self.folder)
+        if not folder.is_dir():
+            raise CatalogueError(
+                f"{folder}: no such folder; set BONITO_CORPORA to the folder of your catalogue"
+            )
+        return sorted(p for p in folder.iterdir() if p.suffix in (".yaml", ".yml"))
+
+    def names(self) -> list[str]:
+        """Gives the names of all corpora, valid or not."""
+        return [path.stem for path in self.paths()]
+
+    def corpus(self, name: str) -> Corpus:
+        """Gives the corpus called `name`; raises ``CatalogueError`` when there is none."""
+        for path in self.paths():
+            if path.stem == name:
+                return load(path)
+        raise CatalogueError(
+            f"{self.folder}: " + _unknown("corpus", name, self.names()) + f"; add {name}.yaml there"
+        )
+
+
+def _unknown(kind: str, name: str, valid: list[str]) -> str:
+    near = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
+    hint = f"did you mean '{near[0]}'? " if near else ""
+    return f"unknown {kind} '{name}'; {hint}valid: {', '.join(valid)}"
+
+
+def _sentences(error: ValidationError) -> Iterator[str]:
+    for problem in error.errors():
+        key = ".".join(str(part) for part in problem["loc"])
+        text = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "missing":
+            yield f"key '{key}' is missing"
+        else:
+            yield f"{key}: {text}" if key else text

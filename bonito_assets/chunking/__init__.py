@@ -1,0 +1,1 @@
+"""From `documents` to `chunks`: passages with exact character offsets."""

@@ -1,0 +1,184 @@
+"""The `bonito` command: what the Dagster UI does, from a terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, TextIO
+
+import typer
+
+app = typer.Typer(
+    help="Turn text that nobody has labelled into an instruction-tuned, evaluated model.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+_SHOWN_ROWS = 200
+
+Name = Annotated[str, typer.Argument(help="Name of the corpus: the stem of its catalogue file.")]
+
+
+def main() -> None:
+    """Runs the command; an error that a person can put right ends in one sentence."""
+    # dg's own usage events are not covered by dagster.yaml.
+    os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
+    app()
+
+
+@app.command()
+def run(
+    corpus: Name,
+    to: Annotated[str | None, typer.Option(help="Stop after this asset.")] = None,
+) -> None:
+    """Refresh one corpus: from its documents to the evaluation of the model tuned on them.
+
+    Ends with 0 only if every step and every blocking check passed.
+    """
+    from bonito_assets import runs, settings, summary
+    from resources.store import Store
+
+    with _one_sentence_errors():
+        names = runs.asset_names()
+        if to is not None and to not in names:
+            _fail(f"there is no asset '{to}' to stop after; assets: {', '.join(names)}")
+        runs.check_files(runs.catalogue().corpus(corpus))
+        runs.check_models()
+        started = time.monotonic()
+        typer.echo(f"Refreshing corpus '{corpus}' with model {settings.model()}")
+        with runs.instance() as opened, _only_ours_on_the_terminal() as terminal:
+
+            def report(step: str, line: str) -> None:
+                seconds = time.monotonic() - started
+                print(f"{seconds:7.1f} s  {step:<20} {line}", file=terminal, flush=True)
+
+            runs.register(opened, [corpus])
+            followed = runs.run(opened, corpus, to, report)
+        if followed.failures or not followed.success:
+            for step, cause in followed.failures.items():
+                typer.echo(f"\n{step} failed: {cause}", err=True)
+            _fail(f"run {followed.run_id} failed; its log is in the UI (make ui)")
+        summary.show_run(Store(root=settings.data_root()), corpus, time.monotonic() - started)
+
+
+@app.command()
+def register(
+    corpora: Annotated[
+        list[str] | None, typer.Argument(help="Names of corpora; all of the catalogue without.")
+    ] = None,
+) -> None:
+    """Make corpora known to Dagster as partitions, without running anything."""
+    from bonito_assets import runs
+
+    with _one_sentence_errors():
+        catalogue = runs.catalogue()
+        names = [catalogue.corpus(name).name for name in corpora or catalogue.names()]
+        with runs.instance() as opened:
+            new = runs.register(opened, names)
+        for name in names:
+            typer.echo(f"{name}: {'registered' if name in new else 'already registered'}")
+
+
+@app.command()
+def status(
+    corpus: Annotated[str | None, typer.Argument(help="Only this corpus.")] = None,
+) -> None:
+    """Show each corpus and stage: rows, accepted, rejected by reason, last refreshed, stale."""
+    from bonito_assets import runs, settings, summary
+    from resources.store import Store
+
+    with _one_sentence_errors():
+        catalogue = runs.catalogue()
+        names = [catalogue.corpus(corpus).name] if corpus else catalogue.names()
+        with runs.instance() as opened:
+            summary.show_status(opened, Store(root=settings.data_root()), names)
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="A catalogue file, such as corpora/demo.yaml.")],
+    sample: Annotated[int, typer.Option(help="Read at most this many documents.", min=1)] = 20,
+) -> None:
+    """Validate a catalogue file and read a sample of its source, without generating."""
+    from bonito_assets import catalogue, runs, summary
+
+    with _one_sentence_errors():
+        corpus = catalogue.load(file)
+        runs.check_files(corpus)
+        usable = summary.show_sample(corpus, sample)
+        if not usable:
+            _fail(f"{file}: not one of the documents read can be used")
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(help="One SELECT over the tables, in DuckDB's SQL.")],
+    json_lines: Annotated[bool, typer.Option("--json", help="One JSON object per row.")] = False,
+) -> None:
+    """Query the tables, read only: documents, chunks, generations, tasks, curated_tasks."""
+    import duckdb
+
+    from bonito_assets import settings
+    from resources.store import Store
+
+    with _one_sentence_errors(), Store(root=settings.data_root()).reader() as connection:
+        try:
+            statements = connection.extract_statements(query)
+            readers = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
+            if len(statements) != 1 or statements[0].type not in readers:
+                _fail("the tables are read only: give one SELECT")
+            if json_lines:
+                cursor = connection.execute(query)
+                columns = [column[0] for column in cursor.description]
+                while batch := cursor.fetchmany(1000):
+                    for row in batch:
+                        record = dict(zip(columns, row, strict=True))
+                        typer.echo(json.dumps(record, default=str, ensure_ascii=False))
+            else:
+                connection.sql(query).show(max_rows=_SHOWN_ROWS)
+        except duckdb.Error as error:
+            _fail(str(error))
+
+
+@contextmanager
+def _only_ours_on_the_terminal() -> Iterator[TextIO]:
+    """Hands out the terminal; what libraries print in any process of the run stays off it.
+
+    Dagster keeps each step's own output, so nothing is lost: the UI shows it under the run.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = os.dup(1), os.dup(2)
+    silence = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(silence, 1)
+        os.dup2(silence, 2)
+        with os.fdopen(os.dup(saved[0]), "w", encoding="utf-8") as terminal:
+            yield terminal
+    finally:
+        for target, source in zip((1, 2), saved, strict=True):
+            os.dup2(source, target)
+            os.close(source)
+        os.close(silence)
+
+
+@contextmanager
+def _one_sentence_errors() -> Iterator[None]:
+    from bonito_assets.runs import KNOWN_ERRORS
+
+    try:
+        yield
+    except KNOWN_ERRORS as error:
+        _fail(str(error))
+
+
+def _fail(sentence: str) -> None:
+    typer.echo(f"bonito: {sentence}", err=True)
+    sys.exit(1)

@@ -1,0 +1,1 @@
+"""From `tasks` to `curated_tasks`: duplicates marked, quality scores beside each row."""

@@ -1,0 +1,43 @@
+"""The code location: every asset, check, job and resource, on one screen."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from bonito_assets import automation, settings
+from bonito_assets.catalogue import Catalogue
+from bonito_assets.chunking.assets import chunks
+from bonito_assets.curation.assets import curated_tasks
+from bonito_assets.evaluation.assets import evaluation
+from bonito_assets.generation.assets import bonito_model, generations
+from bonito_assets.ingestion.assets import documents
+from bonito_assets.parsing.assets import tasks
+from bonito_assets.publishing.assets import instruction_dataset
+from bonito_assets.tuning.assets import tuned_model
+from bonito_assets.tuning.base_model import BaseModel
+from resources.store import Store
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Gives everything that Dagster knows of this project."""
+    return dg.Definitions(
+        assets=[
+            documents,
+            chunks,
+            bonito_model,
+            generations,
+            tasks,
+            curated_tasks,
+            instruction_dataset,
+            tuned_model,
+            evaluation,
+        ],
+        jobs=automation.jobs,
+        resources={
+            "catalogue": Catalogue(folder=str(settings.corpora_folder())),
+            "store": Store(root=settings.data_root()),
+            "generator": settings.generator(),
+            "base_model": BaseModel(name=settings.base_model()),
+        },
+    )

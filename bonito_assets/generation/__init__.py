@@ -1,0 +1,1 @@
+"""From `chunks` to `generations`: what Bonito writes for each passage and task type."""

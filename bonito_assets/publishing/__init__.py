@@ -1,0 +1,1 @@
+"""From `curated_tasks` to `instruction_dataset`: the dataset that people load."""

@@ -1,0 +1,259 @@
+"""Starts Dagster runs from the terminal and follows them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import dagster as dg
+import psutil
+from fsspec.core import url_to_fs
+
+from bonito_assets import settings
+from bonito_assets.catalogue import Catalogue, CatalogueError, Corpus, corpora
+from bonito_assets.definitions import defs
+from bonito_assets.ingestion import sources
+from resources.model import ModelError, is_path, resolve
+
+JOB = "refresh_corpus"
+_POLL_SECONDS = 0.3
+_INVOCATION, _HOST, _PROCESS = "bonito/invocation", "bonito/host", "bonito/process"
+
+
+class RunRefused(RuntimeError):
+    """A run cannot start; the message says why and what to do."""
+
+
+@contextlib.contextmanager
+def instance() -> Iterator[dg.DagsterInstance]:
+    """Opens the Dagster instance that the UI uses: DAGSTER_HOME, else the project's own."""
+    # dagster.yaml names its storage relative to the project, as `dg dev` finds it there.
+    os.chdir(settings.PROJECT)
+    home = os.environ.get("DAGSTER_HOME") or str(settings.PROJECT)
+    with dg.DagsterInstance.from_config(home) as opened:
+        yield opened
+
+
+def reconstruct_job(name: str) -> dg.JobDefinition:
+    """Gives the job called `name`; each step's own process finds its job by this function."""
+    return defs().resolve_job_def(name)
+
+
+def asset_names() -> list[str]:
+    """Gives the assets of a refresh in the order in which data flows."""
+    job = reconstruct_job(JOB)
+    graph = job.asset_layer.asset_graph
+    selected = {key.to_user_string() for key in job.asset_layer.selected_asset_keys}
+    return [
+        n
+        for level in graph.toposorted_asset_keys_by_level
+        for key in sorted(level)
+        if (n := key.to_user_string()) in selected
+    ]
+
+
+def check_files(corpus: Corpus) -> None:
+    """Raises ``SourceError`` or ``CatalogueError`` for a source or test set that is not there."""
+    if corpus.source.dataset is None:
+        sources.find_files(corpus)
+    if corpus.evaluation is not None:
+        test = corpus.path(corpus.evaluation.test)
+        filesystem, path = url_to_fs(test)
+        if not filesystem.exists(path):
+            raise CatalogueError(
+                f"{corpus.folder / (corpus.name + '.yaml')}: evaluation.test: '{test}' does not "
+                "exist; point it at a JSONL or Parquet file, or remove the key 'evaluation'"
+            )
+
+
+def check_models() -> None:
+    """Raises ``ModelError`` for a model folder that is not there.
+
+    A hub id may take minutes to fetch: that belongs into the run, where it is seen.
+    """
+    for setting, name in (
+        ("BONITO_MODEL", settings.model()),
+        ("BONITO_BASE_MODEL", settings.base_model()),
+    ):
+        if is_path(name):
+            resolve(name, setting)
+
+
+def register(opened: dg.DagsterInstance, names: list[str]) -> list[str]:
+    """Adds `names` as partitions; gives those that were not there before."""
+    known = set(opened.get_dynamic_partitions(corpora.name))
+    new = [name for name in names if name not in known]
+    if new:
+        opened.add_dynamic_partitions(corpora.name, new)
+    return new
+
+
+@dataclass
+class Followed:
+    """How a run ended: its id, the row counts it reported, and why it failed if it did."""
+
+    run_id: str | None = None
+    success: bool = False
+    rows: dict[str, int] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+def run(
+    opened: dg.DagsterInstance, corpus: str, to: str | None, report: Callable[[str, str], None]
+) -> Followed:
+    """Refreshes `corpus` up to the asset `to` and reports each step as it happens.
+
+    `report` gets the step and a line. Raises ``RunRefused`` while another run of it is under way.
+    """
+    refuse_second_run(opened, corpus)
+    invocation = uuid.uuid4().hex
+    tags = {
+        "dagster/partition": corpus,
+        _INVOCATION: invocation,
+        _HOST: socket.gethostname(),
+        _PROCESS: _process_name(os.getpid()),
+    }
+    selection = None
+    if to is not None:
+        graph = reconstruct_job(JOB).asset_layer.asset_graph
+        selection = list(dg.AssetSelection.assets(to).upstream().resolve(graph))
+    followed = Followed()
+    ended = threading.Event()
+    follower = threading.Thread(
+        target=_follow, args=(opened, invocation, ended, followed, report), daemon=True
+    )
+    follower.start()
+    try:
+        with dg.execute_job(
+            dg.build_reconstructable_job("bonito_assets.runs", "reconstruct_job", (JOB,)),
+            instance=opened,
+            tags=tags,
+            asset_selection=selection,
+            # The follower tells the story; Dagster's own hundred lines stay in its log.
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        ) as result:
+            followed.success = result.success
+    finally:
+        ended.set()
+        follower.join()
+    return followed
+
+
+def refuse_second_run(opened: dg.DagsterInstance, corpus: str) -> None:
+    """Raises ``RunRefused`` while a run of `corpus` is under way.
+
+    A killed `bonito run` cannot say goodbye, so one whose process is gone is marked as failed.
+    """
+    under_way = opened.get_runs(
+        filters=dg.RunsFilter(
+            tags={"dagster/partition": corpus},
+            statuses=[
+                dg.DagsterRunStatus.STARTED,
+                dg.DagsterRunStatus.STARTING,
+                dg.DagsterRunStatus.QUEUED,
+                dg.DagsterRunStatus.CANCELING,
+            ],
+        )
+    )
+    for other in under_way:
+        process = other.tags.get(_PROCESS)
+        here = other.tags.get(_HOST) == socket.gethostname()
+        if process and here and not _is_alive(process):
+            opened.report_run_failed(other, "The process that ran it is gone.")
+            continue
+        raise RunRefused(
+            f"corpus '{corpus}' is being refreshed by run {other.run_id}; wait for it to end, or "
+            "terminate it in the UI (make ui) under Runs"
+        )
+
+
+def _process_name(pid: int) -> str:
+    """Gives a name that no later process with the same number has."""
+    return f"{pid}@{psutil.Process(pid).create_time()}"
+
+
+def _is_alive(process: str) -> bool:
+    pid = int(process.partition("@")[0])
+    return psutil.pid_exists(pid) and _process_name(pid) == process
+
+
+def _follow(
+    opened: dg.DagsterInstance,
+    invocation: str,
+    ended: threading.Event,
+    followed: Followed,
+    report: Callable[[str, str], None],
+) -> None:
+    cursor: str | None = None
+    last_round = False
+    while not last_round:
+        last_round = ended.wait(_POLL_SECONDS)
+        if followed.run_id is None:
+            runs = opened.get_runs(filters=dg.RunsFilter(tags={_INVOCATION: invocation}))
+            if not runs:
+                continue
+            followed.run_id = runs[0].run_id
+        while True:
+            page = opened.get_records_for_run(followed.run_id, cursor=cursor)
+            cursor = page.cursor
+            for record in page.records:
+                _tell(record.event_log_entry, followed, report)
+            if not page.has_more:
+                break
+
+
+def _tell(entry: dg.EventLogEntry, followed: Followed, report: Callable[[str, str], None]) -> None:
+    step = entry.step_key or ""
+    event = entry.dagster_event
+    if event is None:
+        if entry.level >= 20 and step:
+            report(step, entry.user_message)
+    elif event.is_step_start:
+        report(step, "started")
+    elif event.is_step_materialization:
+        metadata = event.step_materialization_data.materialization.metadata
+        if "dagster/partition_row_count" in metadata:
+            followed.rows[step] = int(metadata["dagster/partition_row_count"].value)
+    elif event.is_step_success:
+        seconds = event.step_success_data.duration_ms / 1000
+        rows = f"{followed.rows[step]:,} rows, " if step in followed.rows else ""
+        report(step, f"done: {rows}{seconds:.1f} s")
+    elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+        check = event.asset_check_evaluation_data
+        if not check.passed:
+            sentence = f"check {check.check_name} failed: {check.description}"
+            report(step, sentence)
+            if check.severity == dg.AssetCheckSeverity.ERROR:
+                followed.failures.setdefault(step, sentence)
+    elif event.is_step_failure:
+        followed.failures.setdefault(step, _cause(event))
+        report(step, "failed")
+
+
+def _cause(event: dg.DagsterEvent) -> str:
+    data = event.step_failure_data
+    if data.user_failure_data and data.user_failure_data.description:
+        return data.user_failure_data.description
+    error = data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return error.message.strip() if error else "no cause was recorded"
+
+
+def catalogue() -> Catalogue:
+    """Gives the catalogue that the settings name."""
+    return Catalogue(folder=str(settings.corpora_folder()))
+
+
+KNOWN_ERRORS = (CatalogueError, sources.SourceError, ModelError, RunRefused)
+
+
+def catalogue_file(corpus: str) -> Path:
+    """Gives the place of the catalogue file of `corpus`."""
+    return settings.corpora_folder() / f"{corpus}.yaml"

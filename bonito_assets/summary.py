@@ -1,0 +1,155 @@
+"""What the terminal shows of a corpus: the books, the scores, where the files are."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+import dagster as dg
+from rich.console import Console
+from rich.table import Table
+
+from bonito_assets import tables
+from bonito_assets.catalogue import Corpus
+from bonito_assets.chunking.passages import passages
+from bonito_assets.ingestion import sources
+from bonito_assets.ingestion.documents import documents
+from resources.store import Store
+
+# Away from a terminal (a log, a pipe) rows must not be broken at 80 columns.
+_console = Console(width=None if sys.stdout.isatty() else 140)
+_SAMPLE_CHARS = 70
+
+
+def show_run(store: Store, corpus: str, seconds: float) -> None:
+    """Prints the closing table of a refresh: rows, verdicts, scores, places, what to do next."""
+    _console.print()
+    table = _table(f"corpus {corpus}, refreshed in {seconds:,.0f} s", "stage", "rows", "accepted")
+    table.add_column("rejected because")
+    for stage in tables.SCHEMAS:
+        if not store.exists(stage, corpus):
+            continue
+        counts = tables.verdicts(store.read(stage, corpus, columns=["rejected_because"]))
+        table.add_row(stage, *_books(counts))
+    release = store.published("instruction_dataset", corpus)
+    if release is not None:
+        manifest = json.loads((release / "release.json").read_text(encoding="utf-8"))
+        published = sum(manifest["splits"].values())
+        splits = ", ".join(f"{split} {rows:,}" for split, rows in manifest["splits"].items())
+        table.add_row("instruction_dataset", f"{published:,}", f"{published:,}", splits)
+    _console.print(table)
+    scores = _scores(store, corpus)
+    if scores is not None:
+        _console.print(scores)
+    _console.print(f"Tables:     {store.uri('warehouse.duckdb')}")
+    for label, name in (
+        ("Dataset:", "instruction_dataset"),
+        ("Adapter:", "tuned_model"),
+        ("Report:", "evaluation"),
+    ):
+        if store.published(name, corpus) is not None:
+            _console.print(f"{label:<11} {store.uri(name, corpus)}")
+    _console.print("\nNext: make ui (graph, samples and history in the browser)")
+    _console.print(f"      bonito status {corpus}")
+    _console.print(
+        '      bonito sql "select task_type, rejected_because, count(*) n from curated_tasks '
+        'group by all"'
+    )
+
+
+def _scores(store: Store, corpus: str) -> Table | None:
+    folder = store.published("evaluation", corpus)
+    if folder is None:
+        return None
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    if not report["arms"]:
+        return None
+    names = ["macro_f1", "accuracy"] if report["metric"] == "choice_f1" else ["f1", "exact_match"]
+    table = _table(f"{report['metric']} on {report['n']:,} test questions", "model", *names)
+    for arm, scores in report["arms"].items():
+        table.add_row(arm, *(f"{scores[name]:.3f}" for name in names))
+    return table
+
+
+def show_status(opened: dg.DagsterInstance, store: Store, names: Iterable[str]) -> None:
+    """Prints, per corpus and stage, rows in and out, reasons, last refresh, and staleness."""
+    from bonito_assets.definitions import defs
+
+    stale = _Staleness(opened, defs().resolve_asset_graph())
+    table = _table("", "corpus", "stage", "rows in", "accepted")
+    for heading in ("rejected because", "last refreshed", "state"):
+        table.add_column(heading)
+    for corpus in names:
+        for stage in [*tables.SCHEMAS, "instruction_dataset", "tuned_model", "evaluation"]:
+            rows = accepted = reasons = ""
+            if stage in tables.SCHEMAS and store.exists(stage, corpus):
+                verdicts = store.read(stage, corpus, columns=["rejected_because"])
+                rows, accepted, reasons = _books(tables.verdicts(verdicts))
+            table.add_row(corpus, stage, rows, accepted, reasons, *stale.describe(stage, corpus))
+        table.add_section()
+    _console.print(table)
+
+
+class _Staleness:
+    """Asks Dagster when a stage was refreshed and whether something upstream is newer."""
+
+    def __init__(self, opened: dg.DagsterInstance, graph: Any) -> None:
+        from dagster._core.definitions.data_version import CachingStaleStatusResolver
+        from dagster._core.loader import LoadingContextForTest
+
+        self._instance = opened
+        self._resolver = CachingStaleStatusResolver(opened, graph, LoadingContextForTest(opened))
+
+    def describe(self, stage: str, corpus: str) -> tuple[str, str]:
+        """Gives the time of the last refresh and ``fresh``, ``stale: why`` or ``missing``."""
+        key = dg.AssetKey(stage)
+        records = self._instance.fetch_materializations(
+            dg.AssetRecordsFilter(asset_key=key, asset_partitions=[corpus]), limit=1
+        ).records
+        if not records:
+            return "", "missing"
+        when = datetime.fromtimestamp(records[0].timestamp).astimezone()
+        causes = self._resolver.get_stale_causes(key, corpus)
+        state = f"stale: {causes[0].reason}" if causes else "fresh"
+        return when.strftime("%Y-%m-%d %H:%M"), state
+
+
+def show_sample(corpus: Corpus, limit: int) -> int:
+    """Prints what the first `limit` items of a source look like; gives how many can be used."""
+    rows = documents(corpus.name, islice(sources.read(corpus), limit)).to_pylist()
+    table = _table(f"corpus {corpus.name}: the first {len(rows):,} documents", "document")
+    for heading in ("characters", "passages"):
+        table.add_column(heading, justify="right")
+    table.add_column("begins with, or cannot be used because")
+    usable = 0
+    for row in rows:
+        if row["rejected_because"] is None:
+            usable += 1
+            count = f"{len(passages(row['text'], corpus.chunking.max_chars)):,}"
+            note = " ".join(row["text"].split())[:_SAMPLE_CHARS]
+        else:
+            count, note = "", f"{row['rejected_because']}: {row['error']}"
+        table.add_row(row["uri"], f"{row['n_chars'] or 0:,}", count, note)
+    _console.print(table)
+    _console.print(
+        f"Task types: {', '.join(corpus.task_types)}. {usable:,} of {len(rows):,} usable."
+    )
+    return usable
+
+
+def _books(counts: dict[str, int]) -> tuple[str, str, str]:
+    accepted = counts.get("accepted", 0)
+    reasons = ", ".join(f"{code} {n:,}" for code, n in counts.items() if code != "accepted")
+    return f"{sum(counts.values()):,}", f"{accepted:,}", reasons
+
+
+def _table(title: str, first: str, *numbers: str) -> Table:
+    table = Table(title=title or None, title_justify="left", show_edge=False)
+    table.add_column(first)
+    for heading in numbers:
+        table.add_column(heading, justify="left" if heading == "stage" else "right")
+    return table

@@ -1,0 +1,184 @@
+"""The schema of every table, and the published list of verdicts.
+
+Each stage reads one table and writes the next with as many rows as the books require; a row
+that a stage refuses keeps its place and gets a code in ``rejected_because`` (null = accepted).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pyarrow as pa
+
+# Every code that may stand in `rejected_because`, with the sentence a person reads.
+REJECTIONS: dict[str, str] = {
+    "unreadable": "the item could not be read or decoded",
+    "unsupported_format": "the file type is not one that can be read",
+    "empty": "there is no text in it",
+    "exact_duplicate_document": "another document of the corpus has exactly this text",
+    "invalid_text": "the prompt holds characters that the model's tokenizer cannot represent",
+    "too_long": "prompt and answer do not fit into the model's window",
+    "no_pipe": "the output has no <|pipe|> between instruction and answer",
+    "two_pipes": "the output has more than one <|pipe|>",
+    "truncated": "the output hit the token limit before its end",
+    "empty_output": "the instruction or the answer is empty",
+    "exact_duplicate": "another row of the corpus has the same instruction and answer",
+}
+
+# Format markers of Bonito. `{{context}}` stands in an output for the passage itself.
+CONTEXT_SLOT = "{{context}}"
+PIPE = "<|pipe|>"
+
+
+def _column(name: str, type_: pa.DataType, meaning: str, nullable: bool = True) -> pa.Field:
+    return pa.field(name, type_, nullable=nullable, metadata={"meaning": meaning})
+
+
+_CORPUS = _column("corpus", pa.string(), "name of the corpus, its partition key", nullable=False)
+_VERDICT = _column(
+    "rejected_because", pa.string(), "code of the first reason against the row; null = accepted"
+)
+
+DOCUMENTS = pa.schema(
+    [
+        _CORPUS,
+        _column(
+            "doc_id",
+            pa.string(),
+            "digest of corpus and the source's own id or uri; survives an edit",
+            False,
+        ),
+        _column(
+            "uri", pa.string(), "where the item was read, with #row for a row of a file", False
+        ),
+        _column("title", pa.string(), "title as the source gives it"),
+        _column(
+            "text", pa.string(), "the text that offsets point into; null when it could not be read"
+        ),
+        _column("media_type", pa.string(), "format of the source item, as a MIME type"),
+        _column("n_chars", pa.int64(), "length of text in Unicode code points"),
+        _column("content_sha256", pa.string(), "digest of the bytes the item was read from"),
+        _column("error", pa.string(), "what went wrong, in a sentence"),
+        _VERDICT,
+    ]
+)
+
+CHUNKS = pa.schema(
+    [
+        _CORPUS,
+        _column("chunk_id", pa.string(), "digest of document, offsets and text", False),
+        _column("doc_id", pa.string(), "the document it was cut from", False),
+        _column("position", pa.int64(), "number of the passage in its document, from 0", False),
+        _column(
+            "start_char", pa.int64(), "offset of the first code point in documents.text", False
+        ),
+        _column(
+            "end_char", pa.int64(), "offset after the last code point in documents.text", False
+        ),
+        _column("text", pa.string(), "the passage: documents.text[start_char:end_char]", False),
+        _column("n_tokens", pa.int64(), "length of the passage in tokens of the Bonito model"),
+        _VERDICT,
+    ]
+)
+
+GENERATIONS = pa.schema(
+    [
+        _CORPUS,
+        _column("generation_id", pa.string(), "digest of chunk_id and request_key", False),
+        _column(
+            "request_key",
+            pa.string(),
+            "digest of prompt, model, sampling and sample number; the cache address",
+            False,
+        ),
+        _column("chunk_id", pa.string(), "the passage it was generated from", False),
+        _column("task_type", pa.string(), "short name of the task type asked for", False),
+        _column("sample", pa.int64(), "number of the sample, from 0", False),
+        _column(
+            "output", pa.string(), "what the model wrote, untouched; null when it was not asked"
+        ),
+        _column("finish_reason", pa.string(), "stop, or length when the token limit was hit"),
+        _column("prompt_tokens", pa.int64(), "length of the prompt in tokens"),
+        _column("output_tokens", pa.int64(), "length of the output in tokens"),
+        _column("mean_logprob", pa.float64(), "mean natural log-probability of the output tokens"),
+        _column("model", pa.string(), "name and fingerprint of the model that wrote it"),
+        _column("created_at", pa.timestamp("us", tz="UTC"), "when the output was written"),
+        _VERDICT,
+    ]
+)
+
+_TASK_COLUMNS = [
+    _CORPUS,
+    _column("generation_id", pa.string(), "the generation it was read from", False),
+    _column("chunk_id", pa.string(), "the passage", False),
+    _column("doc_id", pa.string(), "the document", False),
+    _column("task_type", pa.string(), "short name of the task type", False),
+    _column("input", pa.string(), "the instruction with the passage in its place"),
+    _column("output", pa.string(), "the answer"),
+]
+
+TASKS = pa.schema([*_TASK_COLUMNS, _VERDICT])
+
+CURATED_TASKS = pa.schema(
+    [
+        *_TASK_COLUMNS,
+        _column(
+            "mean_logprob",
+            pa.float64(),
+            "mean log-probability of the generation, the default quality score",
+        ),
+        _column("input_chars", pa.int64(), "length of the instruction in code points"),
+        _column("output_chars", pa.int64(), "length of the answer in code points"),
+        _column("duplicate_of", pa.string(), "generation_id of the row kept in its place"),
+        _VERDICT,
+    ]
+)
+
+# In the order in which data flows.
+SCHEMAS: Mapping[str, pa.Schema] = {
+    "documents": DOCUMENTS,
+    "chunks": CHUNKS,
+    "generations": GENERATIONS,
+    "tasks": TASKS,
+    "curated_tasks": CURATED_TASKS,
+}
+
+
+def build(table: str, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
+    """Gives `rows` as an Arrow table of the schema of `table`.
+
+    Raises ``ValueError`` for a verdict outside the published list or a null where none may be.
+    """
+    return check(table, pa.Table.from_pylist(list(rows), schema=SCHEMAS[table]))
+
+
+def check(table: str, data: pa.Table) -> pa.Table:
+    """Gives `data` cast to the schema of `table`, or raises ``ValueError`` saying what is wrong."""
+    schema = SCHEMAS[table]
+    missing = [name for name in schema.names if name not in data.column_names]
+    if missing:
+        raise ValueError(f"table {table}: columns missing: {', '.join(missing)}")
+    data = data.select(schema.names).cast(schema)
+    for field in schema:
+        if not field.nullable and data[field.name].null_count:
+            raise ValueError(f"table {table}: column {field.name} holds nulls")
+    unknown = set(data["rejected_because"].unique().to_pylist()) - {None} - set(REJECTIONS)
+    if unknown:
+        raise ValueError(
+            f"table {table}: verdicts outside the published list: {', '.join(sorted(unknown))}"
+        )
+    return data
+
+
+def meanings(table: str) -> dict[str, str]:
+    """Gives the one-line meaning of each column of `table`, by column name."""
+    return {f.name: f.metadata[b"meaning"].decode() for f in SCHEMAS[table]}
+
+
+def verdicts(data: pa.Table) -> dict[str, int]:
+    """Gives the rows per verdict, most frequent first; accepted rows under ``accepted``."""
+    counts: dict[str, int] = {}
+    for entry in data["rejected_because"].value_counts().to_pylist():
+        counts[entry["values"] or "accepted"] = entry["counts"]
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))

@@ -1,0 +1,1 @@
+"""Machinery that stages use: the table store, the generation cache and the generator backends."""

@@ -1,0 +1,293 @@
+"""Parquet tables under one root, written atomically, with DuckDB as the engine over them.
+
+Layout: ``<root>/<table>/corpus=<corpus>/data.parquet``, one file per table and corpus. A reader
+sees the old table or the new one: a file is written under a temporary name, flushed to disk and
+renamed. Folders (datasets, adapters, reports) are published the same way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import dagster as dg
+import duckdb
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
+
+
+class TableMissing(FileNotFoundError):
+    """A table was asked for that has not been made yet; the message names the remedy."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a write left behind: place, rows, bytes and the digest of the content."""
+
+    uri: str
+    rows: int
+    bytes: int
+    digest: str
+
+
+class Store(dg.ConfigurableResource):
+    """Where tables and models live: a local folder or any fsspec URL."""
+
+    root: str
+    memory_limit: str = "4GB"
+
+    @property
+    def filesystem(self) -> fsspec.AbstractFileSystem:
+        """Gives the filesystem that the root lies in."""
+        return fsspec.core.url_to_fs(self.root)[0]
+
+    @property
+    def is_local(self) -> bool:
+        """Tells whether the root is a folder of this machine."""
+        return isinstance(self.filesystem, LocalFileSystem)
+
+    def _path(self, *parts: str) -> str:
+        """Gives the path inside the filesystem of a place under the root."""
+        return "/".join([fsspec.core.url_to_fs(self.root)[1].rstrip("/"), *parts])
+
+    def uri(self, *parts: str) -> str:
+        """Gives the address of a place under the root, as a person would type it."""
+        return "/".join([self.root.rstrip("/"), *parts])
+
+    # Tables
+
+    def table_path(self, table: str, corpus: str) -> str:
+        """Gives the path of the Parquet file of `table` for `corpus` inside the filesystem."""
+        return self._path(table, f"corpus={corpus}", "data.parquet")
+
+    def exists(self, table: str, corpus: str) -> bool:
+        """Tells whether `table` has been made for `corpus`."""
+        return self.filesystem.exists(self.table_path(table, corpus))
+
+    def read(self, table: str, corpus: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """Gives `table` of `corpus`; raises ``TableMissing`` when it has not been made."""
+        path = self.table_path(table, corpus)
+        try:
+            with self.filesystem.open(path, "rb") as file:
+                return pq.ParquetFile(file).read(columns=list(columns) if columns else None)
+        except FileNotFoundError as error:
+            raise TableMissing(
+                f"{path}: table '{table}' of corpus '{corpus}' is not there yet; "
+                f"materialize the asset '{table}' first"
+            ) from error
+
+    def write(self, table: str, corpus: str, data: pa.Table) -> Written:
+        """Replaces `table` of `corpus` in one step; the old table stays if writing fails."""
+        place = (table, f"corpus={corpus}", "data.parquet")
+        with self.new_file(*place) as file:
+            pq.write_table(data, file, compression="zstd", write_page_checksum=True)
+        size = self.filesystem.size(self._path(*place))
+        self.refresh_warehouse()
+        return Written(self.uri(*place), data.num_rows, size, digest(data))
+
+    def segments(self, *parts: str) -> list[str]:
+        """Gives the paths of the Parquet files of an append-only folder, oldest name first."""
+        return sorted(self.filesystem.glob(self._path(*parts, "*.parquet")))
+
+    @contextlib.contextmanager
+    def new_file(self, *parts: str) -> Iterator[IO[bytes]]:
+        """Hands out a file that appears at its place, whole, when the block ends well."""
+        path = self._path(*parts)
+        filesystem = self.filesystem
+        if not self.is_local:
+            # Object stores show a file only when it is whole, at close.
+            with filesystem.open(path, "wb") as file:
+                yield file
+            return
+        final = Path(path)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        temporary = final.with_name(f".{final.name}.{uuid.uuid4().hex}.tmp")
+        try:
+            with temporary.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(final)
+            sync_folder(final.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    # Folders: datasets, adapters, reports
+
+    def folder(self, *parts: str) -> Path:
+        """Gives the local path of a published folder, fetched from the root where that is remote.
+
+        Raises ``TableMissing`` when it has not been published.
+        """
+        path = self._path(*parts)
+        if not self.filesystem.exists(path):
+            raise TableMissing(f"{path} is not there yet; materialize the asset '{parts[0]}' first")
+        if self.is_local:
+            return Path(path)
+        local = Path(tempfile.mkdtemp(prefix="bonito-")) / parts[-1]
+        self.filesystem.get(path, str(local), recursive=True)
+        return local
+
+    def published(self, *parts: str) -> Path | None:
+        """Gives the local path of a published folder, or None when there is none yet."""
+        return self.folder(*parts) if self.filesystem.exists(self._path(*parts)) else None
+
+    @contextlib.contextmanager
+    def new_folder(self, *parts: str) -> Iterator[Path]:
+        """Hands out an empty folder that replaces the published one when the block ends well."""
+        path = self._path(*parts)
+        if not self.is_local:
+            with tempfile.TemporaryDirectory(prefix="bonito-") as temporary:
+                yield Path(temporary)
+                if self.filesystem.exists(path):
+                    self.filesystem.rm(path, recursive=True)
+                self.filesystem.put(f"{temporary}/", f"{path}/", recursive=True)
+            return
+        final = Path(path)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        temporary = final.with_name(f".{final.name}.{uuid.uuid4().hex}.tmp")
+        temporary.mkdir()
+        try:
+            yield temporary
+            sync_tree(temporary)
+            if final.exists():
+                # A folder cannot replace one that is not empty: the old one steps aside first.
+                old = final.with_name(f".{final.name}.{uuid.uuid4().hex}.old")
+                final.rename(old)
+                temporary.rename(final)
+                shutil.rmtree(old)
+            else:
+                temporary.rename(final)
+            sync_folder(final.parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    # DuckDB
+
+    @contextlib.contextmanager
+    def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Opens an in-memory DuckDB with a memory limit and a place to spill to."""
+        with tempfile.TemporaryDirectory(prefix="bonito-duckdb-") as spill:
+            connection = duckdb.connect(
+                config={"memory_limit": self.memory_limit, "temp_directory": spill}
+            )
+            try:
+                yield connection
+            finally:
+                connection.close()
+
+    def tables(self) -> list[str]:
+        """Gives the names of the tables that have been made for at least one corpus."""
+        found = self.filesystem.glob(self._path("*", "corpus=*", "data.parquet"))
+        return sorted({str(path).split("/")[-3] for path in found})
+
+    def refresh_warehouse(self) -> None:
+        """Rebuilds ``warehouse.duckdb``: one view per table over the files of all corpora.
+
+        It holds no data, so it is never the lock and never stale. Its views name absolute paths;
+        a remote root has none, and ``reader`` serves there.
+        """
+        if not self.is_local:
+            return
+        final = Path(self._path("warehouse.duckdb"))
+        temporary = final.with_name(f".warehouse.{uuid.uuid4().hex}.tmp")
+        try:
+            with duckdb.connect(str(temporary)) as connection:
+                self._create_views(connection)
+            temporary.replace(final)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def reader(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Opens DuckDB with one view per table, closed to all files but those of the tables."""
+        with self.connect() as connection:
+            if self.is_local:
+                self._create_views(connection)
+                connection.execute("set allowed_directories = [?]", [self._path() + "/"])
+            else:
+                import pyarrow.dataset as pads
+
+                for table in self.tables():
+                    paths = self.filesystem.glob(self._path(table, "corpus=*", "data.parquet"))
+                    connection.register(table, pads.dataset(paths, filesystem=self.filesystem))
+            connection.execute("set enable_external_access = false")
+            connection.execute("set lock_configuration = true")
+            yield connection
+
+    def _create_views(self, connection: duckdb.DuckDBPyConnection) -> None:
+        for table in self.tables():
+            files = _literal(self._path(table, "corpus=*", "data.parquet"))
+            # A view cannot take bound parameters; table names are folder names that we made.
+            connection.execute(
+                f'create view "{table}" as '
+                f"select * from read_parquet({files}, union_by_name = true)"  # noqa: S608
+            )
+
+
+def digest(data: pa.Table, without: Sequence[str] = ("created_at",)) -> str:
+    """Gives the digest of a table's content: equal rows in equal order give equal digests.
+
+    Clock columns stay out, so that a refresh that changes nothing gives the old data version.
+    """
+    data = data.drop_columns([name for name in without if name in data.column_names])
+    sha = hashlib.sha256()
+    sink = pa.PythonFile(_HashFile(sha), mode="w")
+    with pa.ipc.new_stream(sink, data.schema.remove_metadata()) as writer:
+        # One batch per 64k rows, whatever chunks the table came in.
+        for batch in data.combine_chunks().to_batches(max_chunksize=65_536):
+            writer.write_batch(batch)
+    return sha.hexdigest()
+
+
+class _HashFile:
+    """A file that only feeds a digest, so that no second copy of the table is made."""
+
+    closed = False
+
+    def __init__(self, sha: hashlib._Hash) -> None:
+        self._sha = sha
+
+    def write(self, data: bytes) -> int:
+        self._sha.update(data)
+        return len(data)
+
+    def flush(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def sync_folder(folder: Path) -> None:
+    """Flushes a folder's entries to disk, so that a rename survives a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_tree(folder: Path) -> None:
+    """Flushes every file and folder below `folder` to disk."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        elif path.is_dir():
+            sync_folder(path)
+    sync_folder(folder)
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,98 @@
+"""A reader of the store sees the old state or the new one, and queries cannot leave it."""
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from resources.store import Store, TableMissing, digest
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(root=str(tmp_path / "data"))
+
+
+def table(*values):
+    return pa.table({"corpus": ["c"] * len(values), "x": pa.array(values, pa.int64())})
+
+
+def test_what_is_written_is_read(store):
+    written = store.write("chunks", "c", table(1, 2))
+    assert store.read("chunks", "c") == table(1, 2)
+    assert (written.rows, written.uri) == (2, f"{store.root}/chunks/corpus=c/data.parquet")
+
+
+def test_tables_work_on_any_fsspec_filesystem():
+    store = Store(root="memory://bucket/data")
+    store.write("chunks", "c", table(1))
+    assert store.read("chunks", "c") == table(1)
+    with store.reader() as connection:
+        assert connection.sql("select x from chunks").fetchall() == [(1,)]
+    with store.new_folder("tuned_model", "c") as folder:
+        (folder / "a.txt").write_text("a")
+    assert (store.folder("tuned_model", "c") / "a.txt").read_text() == "a"
+
+
+def test_a_table_that_was_not_made_is_named_with_the_remedy(store):
+    with pytest.raises(TableMissing, match="materialize the asset 'chunks'"):
+        store.read("chunks", "c")
+
+
+def test_a_failed_write_leaves_the_old_table_and_no_debris(store, monkeypatch):
+    store.write("chunks", "c", table(1))
+
+    def broken(data, file, **_):
+        file.write(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr("resources.store.pq.write_table", broken)
+    with pytest.raises(OSError, match="disk full"):
+        store.write("chunks", "c", table(2))
+    assert store.read("chunks", "c") == table(1)
+    folder = store.folder("chunks", "corpus=c")
+    assert [p.name for p in folder.iterdir()] == ["data.parquet"]
+
+
+def test_a_failed_folder_leaves_the_old_one_and_no_debris(store):
+    with store.new_folder("tuned_model", "c") as folder:
+        (folder / "a").write_text("old")
+    with pytest.raises(RuntimeError), store.new_folder("tuned_model", "c") as folder:
+        (folder / "a").write_text("new")
+        raise RuntimeError
+    assert (store.folder("tuned_model", "c") / "a").read_text() == "old"
+    assert len(list(store.folder("tuned_model").iterdir())) == 1
+
+
+def test_the_warehouse_shows_all_corpora_of_a_table(store, tmp_path):
+    store.write("chunks", "a", table(1))
+    store.write("chunks", "b", table(2, 3))
+    with duckdb.connect(str(tmp_path / "data" / "warehouse.duckdb"), read_only=True) as connection:
+        assert connection.sql("select count(*) from chunks").fetchall() == [(3,)]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "select * from read_text('/etc/hostname')",
+        "copy (select 1) to '/tmp/leak.csv'",
+        "attach '/tmp/x.duckdb'",
+        "set enable_external_access = true",
+        "select * from read_csv('/etc/passwd')",
+    ],
+)
+def test_a_reader_cannot_reach_other_files(store, query):
+    store.write("chunks", "a", table(1))
+    with store.reader() as connection, pytest.raises(duckdb.Error):
+        connection.execute(query).fetchall()
+
+
+def test_the_digest_is_of_the_rows_and_not_of_their_packing():
+    assert digest(pa.concat_tables([table(1), table(2)])) == digest(table(1, 2))
+    assert digest(table(1, 2)) != digest(table(2, 1))
+    assert digest(table(None, 1)) != digest(table(0, 1))
+
+
+def test_the_clock_stays_out_of_the_digest():
+    one = table(1).append_column("created_at", pa.array([1]))
+    two = table(1).append_column("created_at", pa.array([2]))
+    assert digest(one) == digest(two)

@@ -1,0 +1,90 @@
+"""The code location loads fast and quietly, and its graph is the one that was agreed."""
+
+import json
+import subprocess
+import sys
+
+import dagster as dg
+import pytest
+
+from bonito_assets.catalogue import corpora
+from bonito_assets.definitions import defs
+
+CHAIN = {
+    "documents": set(),
+    "bonito_model": set(),
+    "chunks": {"documents", "bonito_model"},
+    "generations": {"chunks", "bonito_model"},
+    "tasks": {"generations", "chunks"},
+    "curated_tasks": {"tasks", "generations"},
+    "instruction_dataset": {"curated_tasks", "chunks", "documents"},
+    "tuned_model": {"instruction_dataset", "chunks"},
+    "evaluation": {"tuned_model"},
+}
+
+
+@pytest.fixture(scope="module")
+def specs():
+    return {spec.key.to_user_string(): spec for spec in defs().resolve_all_asset_specs()}
+
+
+def test_definitions_are_loadable():
+    dg.Definitions.validate_loadable(defs())
+
+
+def test_the_graph_is_the_agreed_one(specs):
+    graph = {
+        name: {dep.asset_key.to_user_string() for dep in spec.deps} for name, spec in specs.items()
+    }
+    assert {name: graph[name] for name in CHAIN} == CHAIN
+
+
+def test_every_stage_is_partitioned_by_corpus(specs):
+    for name in CHAIN:
+        expected = None if name == "bonito_model" else corpora
+        assert specs[name].partitions_def == expected
+
+
+def test_every_asset_is_described_owned_and_grouped(specs):
+    for name, spec in specs.items():
+        assert len(spec.description or "") > 60, f"{name} needs a description that teaches"
+        assert spec.owners, f"{name} needs an owner"
+        assert spec.kinds, f"{name} needs its kinds"
+        assert spec.group_name != "default", f"{name} needs a group"
+        assert spec.code_version, f"{name} needs a code version"
+
+
+def test_all_checks_are_judged_per_corpus():
+    graph = defs().resolve_asset_graph()
+    for key in graph.asset_check_keys:
+        assert graph.get(key).partitions_def == corpora, (
+            f"{key} lets one corpus open another's gate"
+        )
+
+
+def test_a_refresh_is_the_whole_chain_and_trains_no_generator():
+    job = defs().resolve_job_def("refresh_corpus")
+    assert {k.to_user_string() for k in job.asset_layer.selected_asset_keys} == set(CHAIN)
+
+
+def test_steps_that_use_the_card_share_its_pool():
+    graph = defs().resolve_asset_graph()
+    for name in ("generations", "tuned_model", "evaluation"):
+        assert graph.get(dg.AssetKey(name)).pools == {"gpu"}
+
+
+def test_loading_imports_nothing_heavy_and_prints_nothing():
+    code = (
+        "import sys, json; from bonito_assets.definitions import defs; defs();"
+        "print(json.dumps([m for m in ('torch', 'vllm', 'trl', 'peft', 'transformers', 'datasets',"
+        " 'matplotlib') if m in sys.modules]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "always", "-c", code], capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout) == []
+    ours = [
+        line for line in done.stderr.splitlines() if "bonito_assets" in line or "resources" in line
+    ]
+    assert ours == []
+    assert "PreviewWarning" not in done.stderr
