@@ -28,6 +28,10 @@ Name = Annotated[str, typer.Argument(help="Name of the corpus: the stem of its c
 
 def main() -> None:
     """Runs the command; an error that a person can put right ends in one sentence."""
+    from dotenv import load_dotenv
+
+    # As dg does; what is set already stays. (`settings` would take a second to import.)
+    load_dotenv(Path(__file__).parents[1] / ".env")
     # dg's own usage events are not covered by dagster.yaml.
     os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
     app()

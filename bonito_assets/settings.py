@@ -20,7 +20,13 @@ BASE_V1 = "mistralai/Mistral-7B-v0.1"
 
 
 def has_gpu() -> bool:
-    """Tells whether an NVIDIA card is present, without importing torch."""
+    """Tells whether an NVIDIA card is to be used, without importing torch.
+
+    ``BONITO_ENGINE``, by which the setup chose its packages, decides where it is set.
+    """
+    engine = os.environ.get("BONITO_ENGINE")
+    if engine:
+        return engine == "gpu"
     return Path("/dev/nvidia0").exists() or Path("/proc/driver/nvidia/version").exists()
 
 

@@ -230,8 +230,8 @@ class Store(dg.ConfigurableResource):
             files = _literal(self._path(table, "corpus=*", "data.parquet"))
             # A view cannot take bound parameters; table names are folder names that we made.
             connection.execute(
-                f'create view "{table}" as '
-                f"select * from read_parquet({files}, union_by_name = true)"  # noqa: S608
+                f'create view "{table}" as '  # noqa: S608
+                f"select * from read_parquet({files}, union_by_name = true)"
             )
 
 

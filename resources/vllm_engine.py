@@ -55,8 +55,8 @@ class VllmSession:
 
         self._model = model
         self._settings = settings
-        self._tokenizer = AutoTokenizer.from_pretrained(model.folder, trust_remote_code=False)
-        self._window = min(model.max_tokens, _WINDOW)
+        self.tokenizer = AutoTokenizer.from_pretrained(model.folder, trust_remote_code=False)
+        self.window = min(model.max_tokens, _WINDOW)
         self._llm: LLM | None = None
 
     def generate(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[Outcome]:
@@ -88,24 +88,29 @@ class VllmSession:
                 self._add(name, ids, sampling)
             if not under_way:
                 return
-            for output in self._engine().llm_engine.step():
+            for output in self.engine().llm_engine.step():
                 if output.finished:
                     # vLLM may append a suffix of its own to the name that it was given.
                     yield _outcome(under_way.pop(output.request_id.partition("-")[0]), output)
 
+    @property
+    def started(self) -> bool:
+        """Tells whether the engine holds memory."""
+        return self._llm is not None
+
     def token_ids(self, prompt: str) -> list[int]:
         """Gives BOS and the prompt's tokens; ``</s>`` in a passage is text and not the end."""
-        ids = self._tokenizer(prompt, add_special_tokens=False, split_special_tokens=True)[
+        ids = self.tokenizer(prompt, add_special_tokens=False, split_special_tokens=True)[
             "input_ids"
         ]
-        bos = self._tokenizer.bos_token_id
+        bos = self.tokenizer.bos_token_id
         return ids if bos is None else [bos, *ids]
 
     def refusal(self, ids: list[int], sampling: Sampling) -> str | None:
         """Gives the verdict on a prompt that the engine must not see, or None."""
-        if len(ids) + sampling.max_tokens > self._window:
+        if len(ids) + sampling.max_tokens > self.window:
             return "too_long"
-        if self._tokenizer.unk_token_id in ids:
+        if self.tokenizer.unk_token_id in ids:
             return "invalid_text"
         return None
 
@@ -129,11 +134,12 @@ class VllmSession:
             logprobs=0,  # of the drawn token only: what the mean is made of
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
-        self._engine().llm_engine.add_request(name, {"prompt_token_ids": ids}, parameters)
+        self.engine().llm_engine.add_request(name, {"prompt_token_ids": ids}, parameters)
 
-    def _engine(self) -> LLM:
+    def engine(self) -> LLM:
+        """Gives the engine, started at the first call."""
         if self._llm is None:
-            self._llm = _start(self._model.folder, self._window, self._settings)
+            self._llm = _start(self._model.folder, self.window, self._settings)
         return self._llm
 
 

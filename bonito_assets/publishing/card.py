@@ -70,8 +70,8 @@ def card(corpus: Corpus, release: Release, books: Mapping[str, pa.Table], model:
             "## Limits and risks",
             "",
             "The rows are synthetic: answers can be wrong, unsupported by the passage, or biased "
-            "as the generating model is. A model tuned on little text can become worse than it was. "
-            "Bonito has had no safety training. Evidence that such data helps covers yes-no "
+            "as the generating model is. A model tuned on little text can become worse than it "
+            "was. Bonito has had no safety training. Evidence that such data helps covers yes-no "
             "questions, extractive questions and natural language inference in English.",
             "",
         ]
