@@ -1,0 +1,1 @@
+"""From `tuned_model` to `evaluation`: base and tuned model on the corpus's own test set."""

@@ -1,0 +1,1 @@
+"""From `instruction_dataset` to `tuned_model`: a LoRA adapter on a small base model."""

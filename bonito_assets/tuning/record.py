@@ -1,0 +1,80 @@
+"""`training.json`: what a tuned model was made from, so that it can be made again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from bonito_assets.catalogue import Tuning
+from bonito_assets.tuning.lora import ADAPTER, SEED, Outcome
+from resources.model import Model
+
+RECORD = "training.json"
+_LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets")
+
+
+def dataset_version(dataset: Path) -> str | None:
+    """Gives the release that a dataset folder holds, None where it names none."""
+    path = dataset / "release.json"
+    return json.loads(path.read_text(encoding="utf-8"))["version"] if path.exists() else None
+
+
+def write_record(
+    folder: Path, corpus: str, base: Model, dataset: Path, settings: Tuning, outcome: Outcome
+) -> dict[str, Any]:
+    """Writes ``training.json`` and the model card beside an adapter and gives the record."""
+    record = {
+        "corpus": corpus,
+        "base_model": {"name": base.name, "fingerprint": base.fingerprint},
+        "dataset_version": dataset_version(dataset),
+        "rows": outcome.rows,
+        "rows_shortened": outcome.shortened,
+        "rows_left_out": outcome.left_out,
+        "steps": outcome.steps,
+        "seed": SEED,
+        "settings": settings.model_dump(),
+        "precision": outcome.precision,
+        "trained_parameters": outcome.trained_parameters,
+        "losses": [{"step": step, "loss": loss} for step, loss in outcome.losses],
+        "validation_loss": outcome.validation_loss
+        and dict(zip(("before", "after"), outcome.validation_loss, strict=True)),
+        "seconds": round(outcome.seconds, 1),
+        "libraries": {name: version(name) for name in _LIBRARIES},
+        "adapter_sha256": adapter_digest(folder),
+    }
+    (folder / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    (folder / "README.md").write_text(_card(record), encoding="utf-8")
+    return record
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """Gives the record of the tuned model in `folder`."""
+    return json.loads((folder / RECORD).read_text(encoding="utf-8"))
+
+
+def adapter_digest(folder: Path) -> str:
+    """Gives the sha256 of the adapter's weights as a hex digest."""
+    with (folder / ADAPTER).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _card(record: dict[str, Any]) -> str:
+    name = record["base_model"]["name"]
+    return f"""---
+library_name: peft
+pipeline_tag: text-generation
+tags: [lora, bonito]
+---
+# Adapter for the corpus `{record["corpus"]}`
+
+A LoRA adapter for the base model `{name}` ({record["base_model"]["fingerprint"]}), tuned for
+{record["steps"]:,} steps on {record["rows"]:,} synthetic rows of release
+{record["dataset_version"]} of the corpus. The rows were written by a Bonito model from unlabelled
+text and nobody has read them all: judge the adapter by its evaluation, not by its loss.
+
+Prompt: `<|input|>`, line end, the input, line end, `<|output|>`, line end; the answer ends with
+the end token. `training.json` holds every setting.
+"""

@@ -1,0 +1,173 @@
+"""Both assets in a real Dagster run, over a store that holds a small published dataset."""
+
+import json
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from bonito_assets import tables
+from bonito_assets.catalogue import Catalogue, corpora
+from bonito_assets.evaluation.assets import evaluation
+from bonito_assets.tuning.assets import tuned_model
+from bonito_assets.tuning.base_model import BaseModel
+from resources.store import Store
+
+PASSAGES = [f"the river rises in spring and floods meadow {n} ." for n in range(6)]
+TUNING = {"max_steps": 4, "lora_r": 4, "batch_size": 4, "max_tokens": 200, "learning_rate": 0.01}
+
+
+@pytest.fixture
+def house(tmp_path, base):
+    """A store with the tables that tuning reads, and a catalogue that names a test set."""
+    store = Store(root=str(tmp_path / "data"))
+    chunks = [
+        {
+            "corpus": "meadows",
+            "chunk_id": f"c{n}",
+            "doc_id": f"d{n}",
+            "position": 0,
+            "start_char": 0,
+            "end_char": len(text),
+            "text": text,
+        }
+        for n, text in enumerate(PASSAGES)
+    ]
+    store.write("chunks", "meadows", tables.build("chunks", chunks))
+    publish(store, len(PASSAGES))
+    questions = [
+        {
+            "id": f"q{n}",
+            "context": text,
+            "question": "is it spring ?",
+            "answers": ["yes"],
+            "label": "yes" if n % 2 else "no",
+            "choices": ["yes", "no"],
+        }
+        for n, text in enumerate(PASSAGES)
+    ]
+    (tmp_path / "test.jsonl").write_text("\n".join(map(json.dumps, questions)))
+    catalogue = Catalogue(folder=str(tmp_path / "corpora"))
+    describe(catalogue, evaluation={"test": "../test.jsonl"})
+    return store, catalogue, BaseModel(name=base.name)
+
+
+def publish(store, count):
+    rows = [
+        {
+            "generation_id": f"g{n}",
+            "chunk_id": f"c{n}",
+            "input": f"{PASSAGES[n]}\n\nis it ?",
+            "output": "yes",
+        }
+        for n in range(count)
+    ]
+    schema = pa.schema([(n, pa.string()) for n in ("generation_id", "chunk_id", "input", "output")])
+    with store.new_folder("instruction_dataset", "meadows") as folder:
+        (folder / "data").mkdir()
+        (folder / "release.json").write_text('{"version": "v7"}')
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema), folder / "data" / "train.parquet")
+
+
+def describe(catalogue, **more):
+    from pathlib import Path
+
+    folder = Path(catalogue.folder)
+    folder.mkdir(exist_ok=True)
+    corpus = {"source": {"files": "*.txt"}, "task_types": ["ynqa"], "tuning": TUNING, **more}
+    (folder / "meadows.yaml").write_text(yaml.safe_dump(corpus))
+
+
+def run(house, *assets, base_model=None):
+    store, catalogue, base = house
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions(corpora.name, ["meadows"])
+        return dg.materialize(
+            list(assets),
+            partition_key="meadows",
+            instance=instance,
+            raise_on_error=False,
+            resources={"store": store, "catalogue": catalogue, "base_model": base_model or base},
+        )
+
+
+def failure(result):
+    [event] = result.get_step_failure_events()
+    return event.step_failure_data.user_failure_data.description
+
+
+def metadata(result, asset):
+    [event] = result.asset_materializations_for_node(asset)
+    return {key: value.value for key, value in event.metadata.items()}
+
+
+def test_a_corpus_is_tuned_and_evaluated(house):
+    result = run(house, tuned_model, evaluation)
+    assert result.success
+    store = house[0]
+    training = json.loads((store.folder("tuned_model", "meadows") / "training.json").read_text())
+    report = json.loads((store.folder("evaluation", "meadows") / "report.json").read_text())
+    assert (training["rows"], training["steps"], training["dataset_version"]) == (6, 4, "v7")
+    assert (report["n"], report["dataset_version"]) == (6, "v7")
+    assert report["tuned_model"] == training["adapter_sha256"]
+    shown = metadata(result, "tuned_model")
+    assert (shown["rows"], shown["rows left out"], shown["steps"]) == (6, 0, 4)
+    assert shown["loss curve"].startswith("![loss by step](data:image/png;base64,")
+    shown = metadata(result, "evaluation")
+    assert shown["macro_f1 tuned"] == report["arms"]["tuned"]["macro_f1"]
+    [check] = result.get_asset_check_evaluations()
+    assert (check.check_name, check.severity) == ("tuned_beats_base", dg.AssetCheckSeverity.WARN)
+    assert "on 6 questions" in check.description
+
+
+def test_the_data_version_is_the_digest_of_the_adapter(house):
+    result = run(house, tuned_model)
+    [event] = result.asset_materializations_for_node("tuned_model")
+    record = json.loads((house[0].folder("tuned_model", "meadows") / "training.json").read_text())
+    assert event.tags["dagster/data_version"] == record["adapter_sha256"]
+
+
+def test_a_corpus_without_test_set_passes_and_is_told_how_to_add_one(house):
+    describe(house[1])
+    result = run(house, evaluation)
+    assert result.success
+    report = json.loads((house[0].folder("evaluation", "meadows") / "report.json").read_text())
+    assert report["metric"] is None
+    assert "add a key 'evaluation'" in metadata(result, "evaluation")["reason"]
+    [check] = result.get_asset_check_evaluations()
+    assert check.passed
+
+
+def test_an_empty_dataset_fails_clearly_and_keeps_the_earlier_model(house):
+    assert run(house, tuned_model).success
+    publish(house[0], 0)
+    result = run(house, tuned_model)
+    assert not result.success
+    assert "meadows: there is nothing to tune on: of 0 rows" in failure(result)
+    kept = house[0].folder("tuned_model", "meadows") / "training.json"
+    assert json.loads(kept.read_text())["rows"] == 6
+
+
+def test_a_base_model_that_is_not_there_names_the_setting(house, tmp_path):
+    result = run(house, tuned_model, base_model=BaseModel(name=str(tmp_path / "nowhere")))
+    assert "BONITO_BASE_MODEL" in failure(result)
+
+
+def test_a_tuned_model_of_another_base_model_is_not_compared(house, tmp_path, base):
+    import shutil
+
+    assert run(house, tuned_model).success
+    other = shutil.copytree(base.folder, tmp_path / "other")
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps(config | {"rope_theta": 5000.0}))
+    result = run(house, evaluation, base_model=BaseModel(name=str(other)))
+    assert "materialize tuned_model first" in failure(result)
+
+
+def test_a_wrong_test_set_names_file_row_and_key(house, tmp_path):
+    assert run(house, tuned_model).success
+    (tmp_path / "test.jsonl").write_text('{"id": "q1", "context": "x", "question": "?"}')
+    message = failure(run(house, evaluation))
+    assert "test.jsonl: row 1: key 'label': is missing" in message
