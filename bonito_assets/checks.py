@@ -13,8 +13,10 @@ from bonito_assets.catalogue import corpora
 BOOKS_BALANCE = "books_balance"
 
 
-def corpus_check(name: str, asset: str, description: str) -> dg.AssetCheckSpec:
-    """Gives a blocking check that is judged for each corpus by itself.
+def corpus_check(
+    name: str, asset: str, description: str, blocking: bool = True
+) -> dg.AssetCheckSpec:
+    """Gives a check that is judged for each corpus by itself; a blocking one stops the run.
 
     Without ``partitions_def`` one good corpus would open the gate for a bad one. Dagster 1.13
     marks that parameter as a preview; it is pinned exactly, so the notice is silenced here only.
@@ -25,7 +27,7 @@ def corpus_check(name: str, asset: str, description: str) -> dg.AssetCheckSpec:
             name=name,
             asset=asset,
             description=description,
-            blocking=True,
+            blocking=blocking,
             partitions_def=corpora,
         )
 

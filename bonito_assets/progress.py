@@ -27,11 +27,6 @@ class Progress:
             self._last = now
             self._log(self._line(now))
 
-    @property
-    def seconds(self) -> float:
-        """Gives the time since the start."""
-        return time.monotonic() - self._started
-
     def _line(self, now: float) -> str:
         rate = self._done / max(now - self._started, 1e-9)
         left = (self._total - self._done) / rate if rate else 0.0

@@ -227,10 +227,12 @@ def _tell(entry: dg.EventLogEntry, followed: Followed, report: Callable[[str, st
     elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
         check = event.asset_check_evaluation_data
         if not check.passed:
-            sentence = f"check {check.check_name} failed: {check.description}"
-            report(step, sentence)
             if check.severity == dg.AssetCheckSeverity.ERROR:
+                sentence = f"check {check.check_name} failed: {check.description}"
                 followed.failures.setdefault(step, sentence)
+            else:
+                sentence = f"warning of check {check.check_name}: {check.description}"
+            report(step, sentence)
     elif event.is_step_failure:
         followed.failures.setdefault(step, _cause(event))
         report(step, "failed")

@@ -27,7 +27,6 @@ _SAMPLE_CHARS = 70
 
 def show_run(store: Store, corpus: str, seconds: float) -> None:
     """Prints the closing table of a refresh: rows, verdicts, scores, places, what to do next."""
-    _console.print()
     table = _table(f"corpus {corpus}, refreshed in {seconds:,.0f} s", "stage", "rows", "accepted")
     table.add_column("rejected because")
     for stage in tables.SCHEMAS:
@@ -148,7 +147,9 @@ def _books(counts: dict[str, int]) -> tuple[str, str, str]:
 
 
 def _table(title: str, first: str, *numbers: str) -> Table:
-    table = Table(title=title or None, title_justify="left", show_edge=False)
+    if title:
+        _console.print(f"\n{title}\n")
+    table = Table(show_edge=False)
     table.add_column(first)
     for heading in numbers:
         table.add_column(heading, justify="left" if heading == "stage" else "right")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -41,11 +42,15 @@ def generate(
     missing = [Request(key, text) for key, text in prompts.items() if key not in known]
     log(f"{len(prompts):,} outputs called for: {len(known):,} cached, {len(missing):,} to generate")
     refusals: dict[str, str] = {}
-    progress = Progress("generated", len(missing), log)
     tokens = 0
+    started = time.monotonic()
     if missing:
+        log("starting the engine")
+        progress = None
         with generator.open() as session, cache.writer() as writer:
             for outcome in session.generate(missing, sampling):
+                # From the first result on: the start of the engine says nothing about the rate.
+                progress = progress or Progress("generated", len(missing), log)
                 if outcome.rejected_because is not None:
                     refusals[outcome.key] = outcome.rejected_because
                 else:
@@ -54,5 +59,10 @@ def generate(
                 progress.advance()
     outputs = {row["key"]: row for row in cache.look_up(list(prompts)).to_pylist()}
     return Generated(
-        outputs, refusals, len(known), len(missing) - len(refusals), tokens, progress.seconds
+        outputs,
+        refusals,
+        len(known),
+        len(missing) - len(refusals),
+        tokens,
+        time.monotonic() - started,
     )

@@ -56,7 +56,13 @@ def test_a_folder_that_is_not_there_is_explained():
 
 @pytest.mark.parametrize(
     ("name", "path"),
-    [("BatsResearch/bonito-v1", False), ("a/b@main", False), ("./x", True), ("/x", True), ("x", True)],
+    [
+        ("BatsResearch/bonito-v1", False),
+        ("a/b@main", False),
+        ("./x", True),
+        ("/x", True),
+        ("x", True),
+    ],
 )
 def test_a_hub_id_is_told_from_a_path(name, path):
     assert is_path(name) is path

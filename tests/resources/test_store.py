@@ -1,5 +1,7 @@
 """A reader of the store sees the old state or the new one, and queries cannot leave it."""
 
+import threading
+
 import duckdb
 import pyarrow as pa
 import pytest
@@ -61,6 +63,30 @@ def test_a_failed_folder_leaves_the_old_one_and_no_debris(store):
         raise RuntimeError
     assert (store.folder("tuned_model", "c") / "a").read_text() == "old"
     assert len(list(store.folder("tuned_model").iterdir())) == 1
+
+
+def test_a_reader_always_finds_a_whole_folder_while_it_is_replaced(store):
+    with store.new_folder("tuned_model", "c") as folder:
+        (folder / "a").write_text("0")
+    seen, missing, over = set(), [], threading.Event()
+
+    def look():
+        while not over.is_set():
+            try:
+                seen.add((store.folder("tuned_model", "c") / "a").read_text())
+            except FileNotFoundError:
+                missing.append(1)
+
+    reader = threading.Thread(target=look)
+    reader.start()
+    for number in range(1, 60):
+        with store.new_folder("tuned_model", "c") as folder:
+            (folder / "a").write_text(str(number))
+    over.set()
+    reader.join()
+    assert len(seen) > 1
+    # Reading two files of a folder that is replaced in between is beyond any filesystem; one is not.
+    assert not missing
 
 
 def test_the_warehouse_shows_all_corpora_of_a_table(store, tmp_path):
