@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -111,6 +111,7 @@ def run(
 
     `report` gets the step and a line. Raises ``RunRefused`` while another run of it is under way.
     """
+    clear_dead_runs(opened)
     refuse_second_run(opened, corpus)
     invocation = uuid.uuid4().hex
     tags = {
@@ -145,28 +146,37 @@ def run(
     return followed
 
 
-def refuse_second_run(opened: dg.DagsterInstance, corpus: str) -> None:
-    """Raises ``RunRefused`` while a run of `corpus` is under way.
+def clear_dead_runs(opened: dg.DagsterInstance) -> None:
+    """Ends the runs that a killed `bonito run` of this machine left behind, and frees their slots.
 
-    A killed `bonito run` cannot say goodbye, so one whose process is gone is marked as failed.
+    It could not say goodbye: its run would count as under way, and its slot of the pool `gpu`
+    as taken, for ever (without the daemon nobody else looks after them).
     """
-    under_way = opened.get_runs(
-        filters=dg.RunsFilter(
-            tags={"dagster/partition": corpus},
-            statuses=[
-                dg.DagsterRunStatus.STARTED,
-                dg.DagsterRunStatus.STARTING,
-                dg.DagsterRunStatus.QUEUED,
-                dg.DagsterRunStatus.CANCELING,
-            ],
-        )
-    )
-    for other in under_way:
-        process = other.tags.get(_PROCESS)
-        here = other.tags.get(_HOST) == socket.gethostname()
-        if process and here and not _is_alive(process):
-            opened.report_run_failed(other, "The process that ran it is gone.")
-            continue
+    for run in _under_way(opened, {_HOST: socket.gethostname()}):
+        if not _is_alive(run.tags[_PROCESS]):
+            opened.report_run_failed(run, "The process that ran it is gone.")
+    storage = opened.event_log_storage
+    for pool in storage.get_concurrency_keys():
+        info = storage.get_concurrency_info(pool)
+        for run_id in info.active_run_ids | info.pending_run_ids:
+            holder = opened.get_run_by_id(run_id)
+            if holder is None or holder.is_finished:
+                storage.free_concurrency_slots_for_run(run_id)
+
+
+def _under_way(opened: dg.DagsterInstance, tags: dict[str, str]) -> Sequence[dg.DagsterRun]:
+    unfinished = [
+        dg.DagsterRunStatus.STARTED,
+        dg.DagsterRunStatus.STARTING,
+        dg.DagsterRunStatus.QUEUED,
+        dg.DagsterRunStatus.CANCELING,
+    ]
+    return opened.get_runs(filters=dg.RunsFilter(tags=tags, statuses=unfinished))
+
+
+def refuse_second_run(opened: dg.DagsterInstance, corpus: str) -> None:
+    """Raises ``RunRefused`` while a run of `corpus` is under way."""
+    for other in _under_way(opened, {"dagster/partition": corpus}):
         raise RunRefused(
             f"corpus '{corpus}' is being refreshed by run {other.run_id}; wait for it to end, or "
             "terminate it in the UI (make ui) under Runs"
@@ -212,8 +222,12 @@ def _tell(entry: dg.EventLogEntry, followed: Followed, report: Callable[[str, st
     step = entry.step_key or ""
     event = entry.dagster_event
     if event is None:
-        if entry.level >= 20 and step:
+        # What a failed step keeps from running is told once, by the failure itself.
+        skipped = entry.user_message.startswith("Dependencies for step")
+        if entry.level >= 20 and step and not skipped:
             report(step, entry.user_message)
+    elif event.is_engine_event and "blocked by limit for pool" in (event.message or ""):
+        report(step, "waits for its turn: " + event.message)
     elif event.is_step_start:
         report(step, "started")
     elif event.is_step_materialization:

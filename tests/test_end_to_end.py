@@ -58,8 +58,7 @@ def bonito(place, *arguments):
             "BONITO_CORPORA": str(place / "corpora"),
             "BONITO_DATA": str(place / "data"),
             "HF_HUB_OFFLINE": "1",
-            # One thread, wherever the system puts it: shared machines stall on pinned pairs.
-            "OMP_NUM_THREADS": "1",
+            # Pinned to a core that something else uses, the engine would stall.
             "VLLM_CPU_OMP_THREADS_BIND": "nobind",
         },
     )

@@ -49,7 +49,8 @@ def documents(
             dg.AssetCheckResult(
                 passed=usable > 0,
                 check_name=READABLE,
-                description=f"{usable:,} of {table.num_rows:,} documents can be used",
+                description=f"{usable:,} of {table.num_rows:,} documents can be used"
+                + ("" if usable else "; `bonito check` on the catalogue file shows why"),
             )
         ],
     )
