@@ -6,6 +6,7 @@ Text from corpora is data: it is escaped and capped before it stands in Markdown
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,9 @@ from resources.store import Written
 
 _SAMPLE_ROWS = 5
 _SAMPLE_CHARS = 300
+# Characters that Markdown reads as marks anywhere in a line.
+_LIVE = re.compile(r"[\\`*_\[\]|!~#:@.]")
+_LINE_ENDS = re.compile(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]+")
 
 
 def column_schema(table: str) -> dg.TableSchema:
@@ -89,8 +93,7 @@ def cell(value: Any) -> str:
     text = "" if value is None else str(value)
     if len(text) > _SAMPLE_CHARS:
         text = text[:_SAMPLE_CHARS] + "…"
-    escaped = html.escape(text, quote=False)
-    for mark in "\\`*_[]|!~#":
-        escaped = escaped.replace(mark, f"&#{ord(mark)};")
-    # A bare address would be made into a link by the viewer.
-    return escaped.replace("://", "&#58;//").replace("\n", " ↵ ").replace("\r", "")
+    text = _LINE_ENDS.sub(" ↵ ", text.replace("\0", ""))
+    # Backslashes, since the UI shows numeric entities as they are; the colon keeps a bare address
+    # from being made into a link.
+    return html.escape(_LIVE.sub(r"\\\g<0>", text), quote=False)

@@ -15,7 +15,7 @@ from resources.store import Store
 from resources.vllm_engine import VllmEngine
 
 
-@dg.asset(group_name="generation", kinds={"huggingface"}, owners=["team:bonito"], code_version="1")
+@dg.asset(group_name="model", kinds={"huggingface"}, owners=["team:bonito"], code_version="1")
 def bonito_model(generator: VllmEngine) -> dg.MaterializeResult:
     """The checkpoint that generation uses, named by BONITO_MODEL and pinned to its content.
 
