@@ -5,6 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from bonito_assets import automation, settings
+from bonito_assets.bonito_training.assets import bonito_checkpoint, ctga
 from bonito_assets.catalogue import Catalogue
 from bonito_assets.chunking.assets import chunks
 from bonito_assets.curation.assets import curated_tasks
@@ -32,6 +33,8 @@ def defs() -> dg.Definitions:
             instruction_dataset,
             tuned_model,
             evaluation,
+            ctga,
+            bonito_checkpoint,
         ],
         jobs=automation.jobs,
         resources={

@@ -18,8 +18,8 @@ from resources.store import Written
 
 _SAMPLE_ROWS = 5
 _SAMPLE_CHARS = 300
-# Characters that Markdown reads as marks anywhere in a line.
-_LIVE = re.compile(r"[\\`*_\[\]|!~#:@.]")
+# What Markdown reads as marks anywhere in a line, and what makes a bare address into a link.
+_LIVE = re.compile(r"[\\`*_\[\]|~@]|:(?=//)|(?<=www)\.")
 _LINE_ENDS = re.compile(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]+")
 
 
@@ -94,6 +94,5 @@ def cell(value: Any) -> str:
     if len(text) > _SAMPLE_CHARS:
         text = text[:_SAMPLE_CHARS] + "…"
     text = _LINE_ENDS.sub(" ↵ ", text.replace("\0", ""))
-    # Backslashes, since the UI shows numeric entities as they are; the colon keeps a bare address
-    # from being made into a link.
+    # Backslashes, since the UI shows numeric entities as they are.
     return html.escape(_LIVE.sub(r"\\\g<0>", text), quote=False)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from resources import threads
 from resources.generator import Outcome, Request, Sampling
 from resources.model import Model, resolve
 
@@ -40,7 +41,9 @@ class VllmEngine(dg.ConfigurableResource):
     @contextlib.contextmanager
     def open(self) -> Iterator[VllmSession]:
         """Opens a session; the engine itself starts with the first prompt that needs it."""
-        session = VllmSession(self.resolve(), self)
+        model = self.resolve()
+        threads.spare(model)
+        session = VllmSession(model, self)
         try:
             yield session
         finally:

@@ -39,6 +39,11 @@ def test_the_graph_is_the_agreed_one(specs):
     assert {name: graph[name] for name in CHAIN} == CHAIN
 
 
+def test_making_a_generator_is_a_chain_of_its_own(specs):
+    assert {d.asset_key.to_user_string() for d in specs["bonito_checkpoint"].deps} == {"ctga"}
+    assert set(specs) == {*CHAIN, "ctga", "bonito_checkpoint"}
+
+
 def test_every_stage_is_partitioned_by_corpus(specs):
     for name in CHAIN:
         expected = None if name == "bonito_model" else corpora

@@ -58,8 +58,6 @@ def bonito(place, *arguments):
             "BONITO_CORPORA": str(place / "corpora"),
             "BONITO_DATA": str(place / "data"),
             "HF_HUB_OFFLINE": "1",
-            # Pinned to a core that something else uses, the engine would stall.
-            "VLLM_CPU_OMP_THREADS_BIND": "nobind",
         },
     )
 

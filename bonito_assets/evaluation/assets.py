@@ -30,6 +30,7 @@ from resources.store import Store
 
 TUNED_BEATS_BASE = "tuned_beats_base"
 
+
 @dg.asset(
     partitions_def=corpora,
     deps=["tuned_model"],

@@ -95,10 +95,10 @@ def compare(
 
     Raises ``EvaluationError`` when no question fits.
     """
+    started = time.monotonic()
+    model, tokenizer = load(base)  # first, since it settles how many threads torch gets
     from peft import PeftModel
 
-    started = time.monotonic()
-    model, tokenizer = load(base)
     encoder = Encoder(tokenizer)
     budget = min(budget, base.max_tokens)
     asked, left_out = [], []

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from resources import threads
 from resources.model import Model, ModelError, resolve
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def load(base: Model) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
 
     Raises ``ModelError`` when transformers cannot read the files.
     """
+    threads.spare(base)
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging

@@ -89,9 +89,9 @@ def tune(
     `passages` are by chunk_id; they are what is shortened in rows that are too long.
     Raises ``TuningError`` when there is no row to learn from or the loss stops being a number.
     """
+    model, tokenizer = load(base)  # first, since it settles how many threads torch gets
     from transformers import set_seed
 
-    model, tokenizer = load(base)
     encoder = Encoder(tokenizer)
     budget = min(settings.max_tokens, base.max_tokens)
     learned = examples(train, passages, encoder, budget)

@@ -45,7 +45,7 @@ def test_a_label_is_short_and_names_the_fingerprint(checkpoint):
 @pytest.mark.parametrize("missing", ["config.json", "model.safetensors"])
 def test_a_folder_that_is_no_checkpoint_is_explained(checkpoint, missing):
     (checkpoint / missing).unlink()
-    with pytest.raises(ModelError, match="BONITO_MODEL.*holds no"):
+    with pytest.raises(ModelError, match=r"BONITO_MODEL.*holds no"):
         resolve(str(checkpoint), "BONITO_MODEL")
 
 

@@ -85,7 +85,7 @@ def test_a_reader_always_finds_a_whole_folder_while_it_is_replaced(store):
     over.set()
     reader.join()
     assert len(seen) > 1
-    # Reading two files of a folder that is replaced in between is beyond any filesystem; one is not.
+    # Two files read one after the other may be of two states; a single one never is missing.
     assert not missing
 
 
