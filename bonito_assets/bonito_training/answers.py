@@ -46,8 +46,6 @@ def answered(question: str, passage: str) -> str | None:
                 return rule.body(rest)
         return None
     question = question.removesuffix("?")
-    if " ___ " in question:
-        question = question.replace("___", "how many").removesuffix(".")
     if question.startswith("Who or what "):
         rest = question.removeprefix("Who or what ")
         for sentence in sentences(passage):
@@ -116,9 +114,10 @@ def _choice(instruction: str, answer: str, passage: str) -> Verdict:
     fits = len(options) > 1 and len(set(options)) == len(options)
     fits = fits and (answer in options or answer in lettered)
     chosen = lettered.get(answer, answer)
-    missing = re.search(r"missing\? (.+?\.)(?: Choose|$)", instruction, flags=re.M)
-    asked = missing[1] if missing else _question(instruction)
-    return Verdict(True, fits, fits and answered(asked, passage) == chosen)
+    if "is mentioned in the passage?" in instruction:
+        named = [option for option in options if option.lower() in passage.lower()]
+        return Verdict(True, fits, fits and named == [chosen])
+    return Verdict(True, fits, fits and answered(_question(instruction), passage) == chosen)
 
 
 def _generated_question(instruction: str, answer: str, passage: str) -> Verdict:

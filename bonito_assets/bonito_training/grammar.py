@@ -374,6 +374,16 @@ def surname(rng: random.Random) -> str:
     return (stem + rng.choice(_NAME_ENDS)).capitalize()
 
 
+def thing(like: str, rng: random.Random) -> str:
+    """Gives a random thing in the form of `like`: a name, a time, or a thing with its article."""
+    if like[0].isupper():
+        return surname(rng) if rng.random() < 0.6 else rng.choice((*FIRST_NAMES, *DAYS, *MONTHS))
+    if like.startswith(("the ", "a ")):
+        slot = rng.choice(("object", "building", "animal", "plant", "device", "vehicle", "job"))
+        return f"{like.partition(' ')[0]} {rng.choice(_SLOTS[slot])}"
+    return f"{amount(rng)} {rng.choice(_SLOTS['unit'])}"
+
+
 def amount(rng: random.Random) -> str:
     """Gives a number of everyday size, in figures or as a word."""
     return rng.choice(NUMBER_WORDS) if rng.random() < 0.5 else str(rng.randint(2, 90))

@@ -170,7 +170,7 @@ def build(
     sources: list[Source],
     count: int,
     seed: int,
-    invented_share: float = 0.4,
+    invented_share: float = 0.5,
     labelled_share: float = 0.01,
 ) -> tuple[pa.Table, list[dict[str, Any]]]:
     """Gives `count` pairs of all task types, and what each source gave to them.

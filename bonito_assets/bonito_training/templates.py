@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from bonito_assets.bonito_training import grammar
 from bonito_assets.bonito_training import sentences as rule
 from bonito_assets.bonito_training.sentences import Asked
 from bonito_assets.bonito_training.text import sentences
@@ -102,7 +103,7 @@ def _number(p: Passage, rng: random.Random) -> Asked | None:
 
 def question(p: Passage, rng: random.Random) -> Asked | None:
     """Gives a question whose answer is a span of the passage, or None after a few tries."""
-    makers = rng.choices((_subject, _number, _continuation), (0.35, 0.3, 0.35), k=6)
+    makers = rng.choices((_subject, _number, _continuation), (0.4, 0.3, 0.3), k=6)
     return next((a for make in makers if (a := make(p, rng)) and a.answer in p.text), None)
 
 
@@ -166,39 +167,48 @@ def _numbers(answer: str, rng: random.Random) -> list[str]:
     return found
 
 
-# Ends of sentences that no passage is likely to hold, as wrong options.
-_ELSEWHERE = (
-    "in the middle of the night", "on the other side of the road", "before the guests arrived",
-    "without a word to anyone", "as soon as the rain had stopped", "behind the old school",
-    "for the rest of the winter", "with the help of a neighbour", "because nobody was at home",
-    "in front of the railway station", "until the money ran out", "under a very heavy stone",
-    "after a long talk with the mayor", "at the edge of the forest", "like a song from childhood",
-    "on a ship to another country", "when the music began to play", "from the window of a tower",
-    "by the light of a single candle", "and then forgot all about it", "in a letter to the king",
-    "with a smile and a cup of tea", "to everyone's great surprise", "near the house of a painter",
-    "during the game on Saturday", "at the bottom of a deep lake", "for reasons that stay unknown",
-    "on top of the kitchen cupboard", "while the dog was asleep", "in exchange for two horses",
-)  # fmt: skip
+def _mentioned(p: Passage, rng: random.Random) -> tuple[str, list[str], str] | None:
+    """Gives the question which of three things the passage names; two are from elsewhere."""
+    found = [word for s in p.sentences for word in re.findall(r"(?<=[a-z,] )[A-Z][a-z]{2,}\b", s)]
+    for sentence in p.sentences:
+        found += re.findall(
+            r"\b(?:\d+|[a-z]+) (?:days|weeks|months|years|hours|minutes)\b", sentence
+        )
+        parts = rule.subject_and_rest(sentence)
+        if parts and parts[0].startswith(("The ", "A ")) and len(parts[0].split()) <= 4:
+            found.append(parts[0][0].lower() + parts[0][1:])
+    if not found:
+        return None
+    answer = rng.choice(found)
+    options = [answer]
+    while len(options) < 3:
+        other = grammar.thing(answer, rng)
+        if other.lower() not in p.text.lower() and other not in options:
+            options.append(other)
+    rng.shuffle(options)
+    return "Which of these is mentioned in the passage?", options, answer
 
 
 def _choices(p: Passage, rng: random.Random) -> tuple[str, list[str], str] | None:
-    """Gives a question, its options and the right one, the only one that the passage holds."""
+    """Gives a question, its options and the right one; options from the text are in its order."""
     kind = rng.random()
-    if kind < 0.35 and (asked := _number(p, rng)):
-        said = asked.question.removesuffix("?").replace("how many", "___", 1)
-        return f"Which number is missing? {said}.", _numbers(asked.answer, rng), asked.answer
+    if kind > 0.65 and (made := _mentioned(p, rng)):
+        return made
+    if kind < 0.3 and (asked := _number(p, rng)):
+        return asked.question, _numbers(asked.answer, rng), asked.answer
+    order = sorted(rng.sample(range(len(p.sentences)), min(3, len(p.sentences))))
     if kind < 0.5:
-        all_asked = [a for s in p.sentences[:3] if (a := rule.who_or_what(s))]
-        options = [a.answer for a in all_asked]
+        all_asked = [rule.who_or_what(p.sentences[i]) for i in order]
+        options = [a.answer for a in all_asked if a]
         if len(options) > 1 and len(set(options)) == len(options):
-            asked = rng.choice(all_asked)
+            asked = rng.choice([a for a in all_asked if a])
             return asked.question, options, asked.answer
-    parts = rule.split_at(rng.choice(p.sentences), rng)
-    if parts is None or '"' in "".join(parts):
+    splits = [s for i in order if (s := rule.split_at(p.sentences[i], rng))]
+    options = [s[1] for s in splits]
+    if len(set(options)) < 2 or len(set(options)) < len(options) or '"' in "".join(options):
         return None
-    options = [parts[1], *rng.sample(_ELSEWHERE, 2)]
-    rng.shuffle(options)
-    return f'How does the sentence "{parts[0]} ..." end?', options, parts[1]
+    beginning, answer = rng.choice(splits)
+    return f'How does the sentence "{beginning} ..." end?', options, answer
 
 
 def mcqa(p: Passage, rng: random.Random) -> Made:
@@ -635,7 +645,7 @@ MAKERS: dict[str, Callable[[Passage, random.Random], Made]] = {
 
 # Shares of the training pairs: most for the types that the demonstration uses.
 SHARES: dict[str, float] = {
-    "exqa": 5, "ynqa": 4, "nli": 4, "mcqa": 5, "te": 1.5, "qg": 1.5, "sent_comp": 1.2, "qa": 1,
+    "exqa": 4, "ynqa": 4, "nli": 4, "mcqa": 4, "te": 1.5, "qg": 1.5, "sent_comp": 1.2, "qa": 1,
     "paraphrase_id": 1.2, "summarization": 0.6, "text_gen": 0.8, "topic_class": 0.8,
     "sentiment": 0.8, "coref": 0.6, "paraphrase": 0.6, "wsd": 0.5,
 }  # fmt: skip

@@ -39,8 +39,8 @@ _PASSAGE = "The heron is a patient hunter. It eats two fish every day in Brenfor
                  "B: The heron\nAnswer with the letter.\n<|pipe|>\nB", (True, True, True)),
         ("mcqa", "{{context}}\n\nQuestion: Who or what is a patient hunter?\n- The heron\n"
                  "- The heron\n<|pipe|>\nThe heron", (True, False, False)),
-        ("mcqa", "{{context}}\n\nWhich number is missing? It eats ___ fish every day in Brenford.\n"
-                 "- 7\n- two\n<|pipe|>\ntwo", (True, True, True)),
+        ("mcqa", "{{context}}\n\nWhich of these is mentioned in the passage?\n- Hale\n- Brenford\n"
+                 "<|pipe|>\nBrenford", (True, True, True)),
         ("text_gen", "Write a text:\n- The heron is\n<|pipe|>\n{{context}}", (True, True, True)),
         ("topic_class", "{{context}}\n\nTopic: food, law or sport?\n<|pipe|>\nnature",
          (True, False, None)),
