@@ -32,9 +32,26 @@ def main() -> None:
 
     # As dg does; what is set already stays. (`settings` would take a second to import.)
     load_dotenv(Path(__file__).parents[1] / ".env")
+    _fix_relative_settings()
     # dg's own usage events are not covered by dagster.yaml.
     os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
     app()
+
+
+def _fix_relative_settings() -> None:
+    """Sets relative places against the folder that the command was typed in.
+
+    A run works from the project's folder, where Dagster keeps its history.
+    """
+    for setting in ("BONITO_DATA", "BONITO_CORPORA", "BONITO_MODEL", "BONITO_BASE_MODEL"):
+        place = os.environ.get(setting)
+        names_a_folder = setting in ("BONITO_DATA", "BONITO_CORPORA")
+        if (
+            place
+            and "://" not in place
+            and (names_a_folder or place[0] in "./~" or Path(place).is_dir())
+        ):
+            os.environ[setting] = str(Path(place).expanduser().absolute())
 
 
 @app.command()

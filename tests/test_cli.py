@@ -46,7 +46,7 @@ def catalogue(tmp_path, text, name="mine"):
         (GOOD.replace("docs", "dogs"), {}, ["source.files", "dogs", "does not exist", "mine.yaml"]),
         (GOOD.replace("docs", "void"), {}, ["source.files", "void", "without files"]),
         (GOOD, {"BONITO_MODEL": "/no/such/model"}, ["BONITO_MODEL", "/no/such/model"]),
-        (GOOD, {"BONITO_BASE_MODEL": "./none"}, ["BONITO_BASE_MODEL", "./none"]),
+        (GOOD, {"BONITO_BASE_MODEL": "./none"}, ["BONITO_BASE_MODEL", "/none"]),
         (GOOD + "evaluation: {test: t.jsonl}\n", {}, ["evaluation.test", "t.jsonl"]),
     ],
 )
@@ -86,6 +86,12 @@ def test_check_fails_when_nothing_can_be_used(bonito, tmp_path):
     done = bonito("check", "corpora/mine.yaml")
     assert done.returncode == 1
     assert "mine.yaml" in done.stderr
+
+
+def test_relative_settings_start_where_the_command_is_typed(bonito, tmp_path):
+    catalogue(tmp_path, GOOD)
+    done = bonito("run", "mine", BONITO_CORPORA="corpora", BONITO_MODEL="./nowhere")
+    assert f"'{tmp_path / 'nowhere'}' does not exist" in done.stderr
 
 
 def test_register_names_what_is_new(bonito, tmp_path):
