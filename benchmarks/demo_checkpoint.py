@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from bonito_assets.bonito_training.answers import Verdict, judged
-from bonito_assets.bonito_training.templates import TASK_TYPES, prompt
+from bonito_assets.catalogue import TASK_TYPES
 from bonito_assets.chunking.passages import passages
+from bonito_assets.generation.prompts import prompt
 
 _ROOT = Path(__file__).resolve().parents[1]
 
@@ -91,7 +92,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     texts = read_passages(options.documents, options.max_chars)
     asked = [(kind, text) for kind in options.types for text in texts]
     began = time.perf_counter()
-    outputs = sample(options.model, [prompt(kind, text) for kind, text in asked], options)
+    outputs = sample(options.model, [prompt(text, kind) for kind, text in asked], options)
     seconds = time.perf_counter() - began
     verdicts: dict[str, list[Verdict]] = defaultdict(list)
     samples: dict[str, list[dict[str, Any]]] = defaultdict(list)

@@ -11,15 +11,9 @@ import string
 from dataclasses import dataclass
 
 from bonito_assets.bonito_training import sentences as rule
-from bonito_assets.bonito_training.templates import (
-    CONTEXT,
-    NEITHER,
-    TRIPLES,
-    mood_of,
-    parsed,
-    topic_of,
-)
+from bonito_assets.bonito_training.templates import NEITHER, TRIPLES, mood_of, parsed, topic_of
 from bonito_assets.bonito_training.text import sentences
+from bonito_assets.tables import CONTEXT_SLOT
 
 
 @dataclass(frozen=True)
@@ -62,7 +56,7 @@ def answered(question: str, passage: str) -> str | None:
 
 def _question(instruction: str) -> str:
     """Gives the question inside an instruction of a question-answering type."""
-    text = instruction.replace(CONTEXT, " ")
+    text = instruction.replace(CONTEXT_SLOT, " ")
     found = re.findall(r"^(?:.*?(?:Question|text|No):)?([^\n]*?\?)(?=$|\s)", text, flags=re.M)
     return found[-1].strip() if found else ""
 
@@ -147,7 +141,7 @@ def _completed(instruction: str, answer: str, passage: str) -> Verdict:
 
 def _text(instruction: str, answer: str, passage: str) -> Verdict:
     points = re.findall(r"^- (.+)$", instruction, flags=re.M)
-    fits = answer == CONTEXT and bool(points)
+    fits = answer == CONTEXT_SLOT and bool(points)
     return Verdict(True, fits, fits and all(point in passage for point in points))
 
 
@@ -162,7 +156,7 @@ def judged(task_type: str, output: str, passage: str) -> Verdict:
     if pair is None:
         return Verdict(False)
     instruction, answer = pair
-    if (instruction + answer).count(CONTEXT) != 1 or (CONTEXT in answer) != (
+    if (instruction + answer).count(CONTEXT_SLOT) != 1 or (CONTEXT_SLOT in answer) != (
         task_type == "text_gen"
     ):
         return Verdict(True)

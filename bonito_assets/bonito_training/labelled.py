@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from bonito_assets.bonito_training.templates import CONTEXT
+from bonito_assets.tables import CONTEXT_SLOT
 
 _FOLLOWS = {"SUPPORTS": 0, "REFUTES": 1, "NOT ENOUGH INFO": 2}
 _TRIPLES = (("Yes", "No", "Maybe"), ("True", "False", "Inconclusive"))
@@ -23,14 +23,14 @@ def pair(row: dict[str, Any], rng: random.Random) -> tuple[str, tuple[str, str]]
     if {c.lower() for c in choices} == {"yes", "no"}:
         asked = question[0].upper() + question[1:].rstrip("?") + "?"
         wording = rng.choice(("{c}\n\nQuestion: {q} Yes or No?", "{c}\n\nAnswer Yes or No: {q}"))
-        return "ynqa", (wording.format(c=CONTEXT, q=asked), label.capitalize())
+        return "ynqa", (wording.format(c=CONTEXT_SLOT, q=asked), label.capitalize())
     if label in _FOLLOWS:
         names = rng.choice(_TRIPLES)
         claim = question.rstrip(". ").replace('"', "'")
         wording = '{c}\n\nDoes it follow that "{s}"? {a}, {b} or {d}?'
-        filled = wording.format(c=CONTEXT, s=claim, a=names[0], b=names[1], d=names[2])
+        filled = wording.format(c=CONTEXT_SLOT, s=claim, a=names[0], b=names[1], d=names[2])
         return "nli", (filled, names[_FOLLOWS[label]])
     if label in choices and len(choices) > 2:
         listed = ", ".join(choices[:-1]) + " or " + choices[-1]
-        return "topic_class", (f"{CONTEXT}\n\n{question} {listed}?", label)
+        return "topic_class", (f"{CONTEXT_SLOT}\n\n{question} {listed}?", label)
     return None

@@ -19,13 +19,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bonito_assets.bonito_training.templates import CONTEXT, PIPE
+from bonito_assets.tables import CONTEXT_SLOT, PIPE
 
 if TYPE_CHECKING:
     import torch
     from tokenizers import Tokenizer
 
-MARKERS = ("<|tasktype|>", "<|context|>", "<|task|>", PIPE, CONTEXT)
+MARKERS = ("<|tasktype|>", "<|context|>", "<|task|>", PIPE, CONTEXT_SLOT)
 BOS, EOS, PAD = "<s>", "</s>", "<pad>"
 _JOINER = "\u2060"
 

@@ -19,6 +19,7 @@ from bonito_assets.bonito_training import grammar, templates
 from bonito_assets.bonito_training import labelled as rows_to_pairs
 from bonito_assets.bonito_training.templates import Passage
 from bonito_assets.bonito_training.text import clean, passages
+from bonito_assets.generation.prompts import prompt
 
 SCHEMA = pa.schema(
     [
@@ -191,7 +192,7 @@ def build(
     columns: dict[str, list[str]] = {name: [] for name in SCHEMA.names}
 
     def add(task_type: str, context: str, made: tuple[str, str], origin: tuple[str, str]) -> None:
-        values = (task_type, context, templates.prompt(task_type, context))
+        values = (task_type, context, prompt(context, task_type))
         for name, value in zip(
             SCHEMA.names, (*values, templates.completion(*made), *origin), strict=True
         ):

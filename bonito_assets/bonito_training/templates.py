@@ -16,29 +16,7 @@ from bonito_assets.bonito_training import grammar
 from bonito_assets.bonito_training import sentences as rule
 from bonito_assets.bonito_training.sentences import Asked
 from bonito_assets.bonito_training.text import sentences
-
-CONTEXT = "{{context}}"
-PIPE = "<|pipe|>"
-
-# Bonito's short names and the full names that stand in the prompt (bonito-llm, abstract.py).
-TASK_TYPES: dict[str, str] = {
-    "exqa": "extractive question answering",
-    "mcqa": "multiple-choice question answering",
-    "qg": "question generation",
-    "qa": "question answering without choices",
-    "ynqa": "yes-no question answering",
-    "coref": "coreference resolution",
-    "paraphrase": "paraphrase generation",
-    "paraphrase_id": "paraphrase identification",
-    "sent_comp": "sentence completion",
-    "sentiment": "sentiment",
-    "summarization": "summarization",
-    "text_gen": "text generation",
-    "topic_class": "topic classification",
-    "wsd": "word sense disambiguation",
-    "te": "textual entailment",
-    "nli": "natural language inference",
-}
+from bonito_assets.tables import CONTEXT_SLOT, PIPE
 
 
 @dataclass(frozen=True)
@@ -57,11 +35,6 @@ class Passage:
 
 
 Made = tuple[str, str] | None
-
-
-def prompt(task_type: str, context: str) -> str:
-    """Gives the prompt of Bonito's format for a short task type and a passage."""
-    return f"<|tasktype|>\n{TASK_TYPES[task_type]}\n<|context|>\n{context.strip()}\n<|task|>\n"
 
 
 def completion(instruction: str, answer: str) -> str:
@@ -120,7 +93,7 @@ def exqa(p: Passage, rng: random.Random) -> Made:
             "{c}\n\nQuestion: {q}\nCopy the answer from the passage.",
         )
     )
-    return asked and (wording.format(c=CONTEXT, q=asked.question), asked.answer)
+    return asked and (wording.format(c=CONTEXT_SLOT, q=asked.question), asked.answer)
 
 
 def qg(p: Passage, rng: random.Random) -> Made:
@@ -134,7 +107,7 @@ def qg(p: Passage, rng: random.Random) -> Made:
             "Passage: {c}\nAnswer: {a}\nQuestion:",
         )
     )
-    return asked and (wording.format(c=CONTEXT, a=asked.answer), asked.question)
+    return asked and (wording.format(c=CONTEXT_SLOT, a=asked.answer), asked.question)
 
 
 def qa(p: Passage, rng: random.Random) -> Made:
@@ -153,7 +126,7 @@ def qa(p: Passage, rng: random.Random) -> Made:
             "Question: What can you tell me about {t}?\nText: {c}\nAnswer:",
         )
     )
-    return wording.format(c=CONTEXT, t=topic), sentence
+    return wording.format(c=CONTEXT_SLOT, t=topic), sentence
 
 
 def _numbers(answer: str, rng: random.Random) -> list[str]:
@@ -235,7 +208,7 @@ def mcqa(p: Passage, rng: random.Random) -> Made:
                 "Choose the letter of the right answer.\n\n{c}\n\nQuestion: {q}\n{o}",
             )
         )
-    return wording.format(c=CONTEXT, q=asked, o=listed), answer
+    return wording.format(c=CONTEXT_SLOT, q=asked, o=listed), answer
 
 
 # Statements: true, false, and neither
@@ -303,7 +276,7 @@ def ynqa(p: Passage, rng: random.Random) -> Made:
                 "Passage: {c}\nQuestion: {q}\nAnswer Yes or No.",
             )
         )
-        return wording.format(c=CONTEXT, q=asked), ("Yes", "No")[label]
+        return wording.format(c=CONTEXT_SLOT, q=asked), ("Yes", "No")[label]
     wording, labels = rng.choice(
         (
             ('{c}\n\nQuestion: Is it true that "{s}"? Yes or No?', ("Yes", "No")),
@@ -312,7 +285,7 @@ def ynqa(p: Passage, rng: random.Random) -> Made:
             ('Read the text.\n\n{c}\n\nIs the statement "{s}" True or False?', ("True", "False")),
         )
     )
-    return wording.format(c=CONTEXT, s=rule.body(claim)), labels[label]
+    return wording.format(c=CONTEXT_SLOT, s=rule.body(claim)), labels[label]
 
 
 # Label triples stand in the order: follows, contradicted, open.
@@ -340,7 +313,9 @@ def nli(p: Passage, rng: random.Random) -> Made:
             '{c}\n\nGiven this text, what about "{s}"? Answer {a}, {b} or {d}.',
         )
     )
-    filled = wording.format(c=CONTEXT, s=rule.body(claim), a=labels[0], b=labels[1], d=labels[2])
+    filled = wording.format(
+        c=CONTEXT_SLOT, s=rule.body(claim), a=labels[0], b=labels[1], d=labels[2]
+    )
     return filled, labels[label]
 
 
@@ -358,7 +333,7 @@ def te(p: Passage, rng: random.Random) -> Made:
             ('{c}\n\nClaim: "{s}"\nIs the claim supported? True or False?', ("True", "False")),
         )
     )
-    return wording.format(c=CONTEXT, s=rule.body(claim)), labels[label]
+    return wording.format(c=CONTEXT_SLOT, s=rule.body(claim)), labels[label]
 
 
 def paraphrase_id(p: Passage, rng: random.Random) -> Made:
@@ -377,7 +352,7 @@ def paraphrase_id(p: Passage, rng: random.Random) -> Made:
             '{c}\n\nIs "{s}" a paraphrase of what the text says? Answer Yes or No.',
         )
     )
-    return wording.format(c=CONTEXT, s=rule.body(other)), ("Yes", "No")[label]
+    return wording.format(c=CONTEXT_SLOT, s=rule.body(other)), ("Yes", "No")[label]
 
 
 def paraphrase(p: Passage, rng: random.Random) -> Made:
@@ -390,7 +365,7 @@ def paraphrase(p: Passage, rng: random.Random) -> Made:
             "{c}\n\nParaphrase the {p} sentence.",
         )
     )
-    return wording.format(c=CONTEXT, p=place), rule.reworded(sentence)
+    return wording.format(c=CONTEXT_SLOT, p=place), rule.reworded(sentence)
 
 
 def sent_comp(p: Passage, rng: random.Random) -> Made:
@@ -410,7 +385,7 @@ def sent_comp(p: Passage, rng: random.Random) -> Made:
                 "Choose the right ending for the sentence.\n\n{c}\n\n{b} ...\n- {x}\n- {y}",
             )
         )
-        return wording.format(c=CONTEXT, b=beginning, x=pair[0], y=pair[1]), ending
+        return wording.format(c=CONTEXT_SLOT, b=beginning, x=pair[0], y=pair[1]), ending
     wording = rng.choice(
         (
             "{c}\n\nComplete the sentence: {b} ...",
@@ -418,7 +393,7 @@ def sent_comp(p: Passage, rng: random.Random) -> Made:
             "{c}\n\nHow does this sentence go on? {b} ...",
         )
     )
-    return wording.format(c=CONTEXT, b=beginning), ending
+    return wording.format(c=CONTEXT_SLOT, b=beginning), ending
 
 
 def summarization(p: Passage, rng: random.Random) -> Made:
@@ -432,7 +407,7 @@ def summarization(p: Passage, rng: random.Random) -> Made:
             "In one sentence, what is the following text about?\n\n{c}",
         )
     )
-    return wording.format(c=CONTEXT), p.sentences[0]
+    return wording.format(c=CONTEXT_SLOT), p.sentences[0]
 
 
 def text_gen(p: Passage, rng: random.Random) -> Made:
@@ -448,7 +423,7 @@ def text_gen(p: Passage, rng: random.Random) -> Made:
             "Write a passage with one sentence for each beginning:\n{p}",
         )
     )
-    return wording.format(p="\n".join(f"- {point}" for point in points)), CONTEXT
+    return wording.format(p="\n".join(f"- {point}" for point in points)), CONTEXT_SLOT
 
 
 # Closed sets of labels
@@ -496,7 +471,7 @@ def topic_class(p: Passage, rng: random.Random) -> Made:
         )
     )
     listed = ", ".join(shown[:-1]) + " or " + shown[-1]
-    return wording.format(c=CONTEXT, o=listed), p.topic
+    return wording.format(c=CONTEXT_SLOT, o=listed), p.topic
 
 
 _GOOD = set(
@@ -528,7 +503,7 @@ def sentiment(p: Passage, rng: random.Random) -> Made:
             "{c}\n\nSentiment (positive, negative or neutral):",
         )
     )
-    return wording.format(c=CONTEXT), mood
+    return wording.format(c=CONTEXT_SLOT), mood
 
 
 # Words in context
@@ -568,7 +543,7 @@ def coref(p: Passage, rng: random.Random) -> Made:
         )
     )
     shown = " ".join(words[: rng.randint(3, 6)]).rstrip(".,;")
-    return wording.format(c=CONTEXT, s=shown, w=words[0], n=named), ("Yes", "No")[label]
+    return wording.format(c=CONTEXT_SLOT, s=shown, w=words[0], n=named), ("Yes", "No")[label]
 
 
 # Words with two meanings, each with a sentence for either.
@@ -633,7 +608,7 @@ def wsd(p: Passage, rng: random.Random) -> Made:
             '{c}\n\nIs the word "{w}" used in the same sense in "{s}"? Yes or No?',
         )
     )
-    return wording.format(c=CONTEXT, s=rule.body(other), w=word), ("Yes", "No")[label]
+    return wording.format(c=CONTEXT_SLOT, s=rule.body(other), w=word), ("Yes", "No")[label]
 
 
 MAKERS: dict[str, Callable[[Passage, random.Random], Made]] = {

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bonito_assets.bonito_training.network import PAD, Shape, build, start
-from bonito_assets.bonito_training.templates import PIPE
+from bonito_assets.tables import PIPE
 
 if TYPE_CHECKING:
     import torch

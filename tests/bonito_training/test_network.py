@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from bonito_assets.bonito_training import network, pairs, templates, train
+from bonito_assets.bonito_training import network, pairs, train
 from bonito_assets.bonito_training.network import Shape
 from bonito_assets.bonito_training.train import Plan
+from bonito_assets.generation.prompts import prompt as bonito_prompt
 
 _TINY = Shape(vocabulary=600, width=64, layers=3, inner=96, positions=1024)
 
@@ -107,7 +108,7 @@ def test_twenty_steps_lower_the_loss(table, tokenizer) -> None:
 
 def test_the_loss_lies_on_the_completion_and_most_of_it_on_the_answer(tokenizer) -> None:
     prompt, completion = (
-        templates.prompt("ynqa", "The sky is blue."),
+        bonito_prompt("The sky is blue.", "ynqa"),
         "{{context}} So?\n<|pipe|>\nYes",
     )
     ids, weights = train.tasks([prompt], [completion], tokenizer, 6.0)[0]

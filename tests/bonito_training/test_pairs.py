@@ -11,6 +11,9 @@ import pytest
 
 from bonito_assets.bonito_training import labelled, pairs, templates
 from bonito_assets.bonito_training.pairs import Source
+from bonito_assets.catalogue import TASK_TYPES
+from bonito_assets.generation.prompts import prompt as bonito_prompt
+from bonito_assets.tables import CONTEXT_SLOT
 
 _TEXT = (
     "The library lends three books to every member. It opens on Monday at noon. "
@@ -29,7 +32,7 @@ def test_without_sources_the_pairs_are_made_from_invented_passages_alone() -> No
     assert table.num_rows == 200
     assert set(table["source"].to_pylist()) == {"grammar"}
     assert [s["name"] for s in listed] == ["grammar"]
-    assert set(table["task_type"].to_pylist()) <= set(templates.TASK_TYPES)
+    assert set(table["task_type"].to_pylist()) <= set(TASK_TYPES)
 
 
 def test_the_same_seed_gives_the_same_pairs_and_another_seed_other_ones(tmp_path: Path) -> None:
@@ -42,7 +45,7 @@ def test_every_pair_names_its_source_and_licence_and_keeps_the_format(tmp_path: 
     table, listed = pairs.build([_source(tmp_path, [{"text": _TEXT}])], 200, seed=1)
     for row in table.to_pylist():
         assert (row["source"], row["license"]) in {("library", "cc0-1.0"), pairs.GRAMMAR}
-        assert row["prompt"] == templates.prompt(row["task_type"], row["context"])
+        assert row["prompt"] == bonito_prompt(row["context"], row["task_type"])
         assert templates.parsed(row["completion"])
     by_name = {s["name"]: s for s in listed}
     assert sum(s["pairs"] for s in listed) == 200
@@ -107,7 +110,7 @@ def test_a_labelled_row_becomes_a_pair_of_its_task(
     assert made is not None
     assert made[0] == task_type
     assert made[1][1] in answer
-    assert made[1][0].count(templates.CONTEXT) == 1
+    assert made[1][0].count(CONTEXT_SLOT) == 1
 
 
 def test_a_labelled_row_of_unknown_form_makes_no_pair() -> None:

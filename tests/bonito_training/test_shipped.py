@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bonito_assets.bonito_training import network, templates
+from bonito_assets.bonito_training import network
 from bonito_assets.bonito_training.assets import CheckpointConfig, CtgaConfig
+from bonito_assets.generation.prompts import prompt as bonito_prompt
 
 _MODELS = Path(__file__).resolve().parents[2] / "models"
 _FOLDERS = ("base-demo", "bonito-demo")
@@ -42,7 +43,7 @@ def test_the_tokenizer_is_fast_and_keeps_the_markers_when_special_tokens_are_lef
     assert tokenizer.is_fast
     assert tokenizer.unk_token is None
     text = (
-        templates.prompt("nli", 'A "quoted" word, 1,200 birds and a café.')
+        bonito_prompt('A "quoted" word, 1,200 birds and a café.', "nli")
         + "{{context}}\n<|pipe|>\nNo"
     )
     ids = tokenizer(text)["input_ids"]

@@ -7,7 +7,9 @@ import random
 import pytest
 
 from bonito_assets.bonito_training import answers, grammar, templates
-from bonito_assets.bonito_training.templates import CONTEXT, PIPE, TASK_TYPES, Passage
+from bonito_assets.bonito_training.templates import Passage
+from bonito_assets.catalogue import TASK_TYPES
+from bonito_assets.tables import CONTEXT_SLOT, PIPE
 
 _PLAIN = (
     "The grey heron lives near Brenford and eats fish. It stands in shallow water for two hours. "
@@ -26,12 +28,6 @@ def _made(task_type: str, count: int = 60) -> list[tuple[Passage, str, str]]:
     return found
 
 
-def test_the_prompt_is_bonitos_own_to_the_letter() -> None:
-    assert templates.prompt("exqa", " The sky is blue. ") == (
-        "<|tasktype|>\nextractive question answering\n<|context|>\nThe sky is blue.\n<|task|>\n"
-    )
-
-
 def test_there_is_a_maker_for_each_of_bonitos_sixteen_task_types() -> None:
     assert len(TASK_TYPES) == 16
     assert set(templates.MAKERS) == set(TASK_TYPES) == set(templates.SHARES)
@@ -48,7 +44,7 @@ def test_a_completion_parses_into_the_instruction_and_answer_it_was_made_of(task
 def test_the_passage_is_named_once_and_by_its_placeholder_only(task_type: str) -> None:
     for passage, instruction, answer in _made(task_type):
         place, other = (answer, instruction) if task_type == "text_gen" else (instruction, answer)
-        assert (place.count(CONTEXT), other.count(CONTEXT)) == (1, 0)
+        assert (place.count(CONTEXT_SLOT), other.count(CONTEXT_SLOT)) == (1, 0)
         assert passage.text not in instruction
 
 
