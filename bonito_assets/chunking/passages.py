@@ -3,20 +3,33 @@
 Bonito was trained on passages cut at 2,048 characters, so a passage must be short, whatever the
 model's window. Cuts fall between paragraphs where possible, else between sentences, else between
 words, and inside a word only when the word alone is too long.
+
+Which of the possible cuts is taken is decided by the text that follows it and not by how full the
+passage is (content-defined chunking, as backup programs do it; Muthitacharoen et al., LBFS, SOSP
+2001). So an edit changes the passage that it lies in, and those after it are the same again:
+filling passages to the brim would shift all of them, and each would be generated anew.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Iterator
 
 Span = tuple[int, int]
 
-# The end of a unit at each level; text before the first and after the last match is a unit too.
+# The end of a unit at each level.
 _PARAGRAPH_ENDS = re.compile(r"\n[^\S\n]*\n\s*")
 _SENTENCE_ENDS = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+|(?<=[。！？؟।])|\n\s*")
 _WORD_ENDS = re.compile(r"\s+")
 _LEVELS = (_PARAGRAPH_ENDS, _SENTENCE_ENDS, _WORD_ENDS)
+# A passage has at least this share of the limit. Measured on 38 documents of 16,000 characters: at
+# a half, a sentence put in front makes one new passage in 37 of them and two in one; filled to the
+# brim it is up to 17. The price is 18% more passages.
+_LEAST_SHARE = 0.5
+# How much of the text after a cut speaks for it.
+_WITNESS_CHARS = 48
+# A run of whitespace may begin this far before the stretch in which it ends.
+_REACH = 16
 
 
 def passages(text: str, max_chars: int) -> list[Span]:
@@ -28,33 +41,31 @@ def passages(text: str, max_chars: int) -> list[Span]:
     """
     if max_chars < 1:
         raise ValueError(f"max_chars must be at least 1, not {max_chars}")
-    packed: list[Span] = []
-    for start, end in _units(text, 0, len(text), max_chars, 0):
-        # Units follow one another, so a passage may grow over the whitespace between them.
-        if packed and end - packed[-1][0] <= max_chars:
-            packed[-1] = (packed[-1][0], end)
-        else:
-            packed.append((start, end))
-    return packed
+    found: list[Span] = []
+    start, end = _stripped(text, 0, len(text))
+    # From the end, so that what is put in front of a document leaves all but the first as it is.
+    while end - start > max_chars:
+        cut = _cut(text, end - max_chars, end - max(1, int(max_chars * _LEAST_SHARE)))
+        found.append(_stripped(text, cut, end))
+        end = _stripped(text, start, cut)[1]
+    if start < end:
+        found.append((start, end))
+    return found[::-1]
 
 
-def _units(text: str, start: int, end: int, max_chars: int, level: int) -> Iterator[Span]:
-    """Gives the largest stretches of ``text[start:end]`` that fit, from `level` downwards."""
-    start, end = _stripped(text, start, end)
-    if start == end:
-        return
-    if end - start <= max_chars:
-        yield start, end
-        return
-    if level == len(_LEVELS):
-        for cut in range(start, end, max_chars):
-            yield cut, min(cut + max_chars, end)
-        return
-    begin = start
-    for match in _LEVELS[level].finditer(text, start, end):
-        yield from _units(text, begin, match.end(), max_chars, level + 1)
-        begin = match.end()
-    yield from _units(text, begin, end, max_chars, level + 1)
+def _cut(text: str, first: int, last: int) -> int:
+    """Gives the place from `first` to `last` where a passage begins."""
+    for ends in _LEVELS:
+        matches = ends.finditer(text, max(0, first - _REACH), last)
+        cuts = [match.end() for match in matches if match.end() >= first]
+        if cuts:
+            return min(cuts, key=lambda cut: _weight(text, cut))
+    return first
+
+
+def _weight(text: str, cut: int) -> bytes:
+    witness = text[cut : cut + _WITNESS_CHARS].encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(witness, digest_size=8).digest()
 
 
 def _stripped(text: str, start: int, end: int) -> Span:

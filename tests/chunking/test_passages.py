@@ -1,5 +1,7 @@
 """Passages have exact offsets, keep to the limit, and together lose nothing but whitespace."""
 
+from random import Random
+
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
@@ -36,11 +38,11 @@ def texts(text, max_chars):
 
 
 def test_cuts_fall_between_paragraphs_first():
-    assert texts("One one.\n\nTwo two.\n\nThree.", 18) == ["One one.\n\nTwo two.", "Three."]
+    assert texts("One one. One.\n\nTwo two. Two.", 20) == ["One one. One.", "Two two. Two."]
 
 
 def test_a_long_paragraph_is_cut_between_sentences():
-    assert texts("One two. Three four. Five.", 20) == ["One two. Three four.", "Five."]
+    assert texts("One two three. Four five six.", 20) == ["One two three.", "Four five six."]
 
 
 def test_a_long_sentence_is_cut_between_words():
@@ -48,7 +50,40 @@ def test_a_long_sentence_is_cut_between_words():
 
 
 def test_a_long_word_is_cut_where_it_must_be():
-    assert texts("abcdefgh", 3) == ["abc", "def", "gh"]
+    assert texts("abcdefgh", 3) == ["ab", "cde", "fgh"]
+
+
+def document(seed, paragraphs=60):
+    random = Random(seed)
+    words = "heron river law court loan month fish nest water clause party year stone wall".split()
+
+    def sentence():
+        return " ".join(random.choices(words, k=random.randint(4, 16))).capitalize() + "."
+
+    return "\n\n".join(
+        " ".join(sentence() for _ in range(random.randint(1, 8))) for _ in range(paragraphs)
+    )
+
+
+def new_passages(before, after):
+    return len(set(texts(after, 2000)) - set(texts(before, 2000)))
+
+
+def test_a_sentence_in_front_of_a_long_document_makes_one_new_passage():
+    made = [new_passages(text := document(seed), "A new sentence. " + text) for seed in range(100)]
+    assert max(made) <= 2
+    assert sum(n == 1 for n in made) >= 95
+
+
+def test_an_edit_anywhere_leaves_the_passages_far_from_it_as_they_are():
+    made = []
+    for seed in range(100):
+        text = document(seed)
+        sentences = text.split(". ")
+        place = Random(seed).randrange(len(sentences))
+        sentences.insert(place, "A new sentence")
+        made.append(new_passages(text, ". ".join(sentences)))
+    assert sum(made) / len(made) < 2
 
 
 def test_a_short_text_is_one_passage_without_its_outer_whitespace():
