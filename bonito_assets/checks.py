@@ -5,9 +5,8 @@ from __future__ import annotations
 import warnings
 
 import dagster as dg
-import pyarrow as pa
 
-from bonito_assets import tables
+from bonito_assets.books import Books
 from bonito_assets.catalogue import corpora
 
 BOOKS_BALANCE = "books_balance"
@@ -39,21 +38,20 @@ def books_balance_spec(asset: str, upstream: str) -> dg.AssetCheckSpec:
     )
 
 
-def books_balance(expected: int, ids: pa.ChunkedArray, data: pa.Table) -> dg.AssetCheckResult:
-    """Judges that `data` has `expected` rows with distinct `ids`, each with one verdict."""
-    counts = tables.verdicts(data)
+def books_balance(expected: int, books: Books) -> dg.AssetCheckResult:
+    """Judges that a table has `expected` rows with distinct ids, each with one verdict."""
     problems = []
-    if data.num_rows != expected:
-        problems.append(f"{expected:,} rows were due and {data.num_rows:,} are here")
-    distinct = len(ids.unique())
-    if distinct != data.num_rows:
-        problems.append(f"{data.num_rows - distinct:,} ids stand twice")
-    accepted = counts.get("accepted", 0)
-    rejected = data.num_rows - accepted
-    sentence = f"{data.num_rows:,} rows: {accepted:,} accepted, {rejected:,} rejected with a reason"
+    if books.rows != expected:
+        problems.append(f"{expected:,} rows were due and {books.rows:,} are here")
+    if books.doubled:
+        problems.append(f"{books.doubled:,} ids stand twice")
+    rejected = books.rows - books.accepted
+    sentence = (
+        f"{books.rows:,} rows: {books.accepted:,} accepted, {rejected:,} rejected with a reason"
+    )
     return dg.AssetCheckResult(
         passed=not problems,
         check_name=BOOKS_BALANCE,
         description="; ".join(problems) or sentence,
-        metadata={"rows due": expected, "rows here": data.num_rows, "accepted": accepted},
+        metadata={"rows due": expected, "rows here": books.rows, "accepted": books.accepted},
     )

@@ -11,12 +11,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
-import pyarrow as pa
 
 from bonito_assets import tables
+from bonito_assets.books import Books
 from resources.store import Written
 
-_SAMPLE_ROWS = 5
 _SAMPLE_CHARS = 300
 # What Markdown reads as marks anywhere in a line, and what makes a bare address into a link.
 _LIVE = re.compile(r"[\\`*_\[\]|~@]|:(?=//)|(?<=www)\.")
@@ -48,22 +47,18 @@ def definition_metadata(table: str) -> dict[str, Any]:
     }
 
 
-def table_metadata(
-    table: str, data: pa.Table, written: Written, sample_columns: Sequence[str]
-) -> dict[str, Any]:
-    """Gives row count, verdict counts, a sample of accepted rows, place and size of `data`."""
-    counts = tables.verdicts(data)
-    accepted = data.filter(data["rejected_because"].is_null()).slice(0, _SAMPLE_ROWS)
+def table_metadata(books: Books, written: Written, sample_columns: Sequence[str]) -> dict[str, Any]:
+    """Gives row count, verdict counts, a sample of accepted rows, place and size of a table."""
     metadata: dict[str, Any] = {
-        "dagster/partition_row_count": data.num_rows,
+        "dagster/partition_row_count": books.rows,
         "dagster/uri": written.uri,
         "bytes": written.bytes,
-        "accepted": counts.get("accepted", 0),
-        "rejected": data.num_rows - counts.get("accepted", 0),
-        "verdicts": dg.MetadataValue.md(verdict_table(counts)),
+        "accepted": books.accepted,
+        "rejected": books.rows - books.accepted,
+        "verdicts": dg.MetadataValue.md(verdict_table(books.verdicts)),
     }
-    if accepted.num_rows:
-        rows = accepted.select(list(sample_columns)).to_pylist()
+    if books.sample.num_rows:
+        rows = books.sample.select(list(sample_columns)).to_pylist()
         metadata["sample"] = dg.MetadataValue.md(markdown_table(rows))
     return metadata
 

@@ -14,8 +14,9 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -26,6 +27,11 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
+
+# Rows that are held at once where a table streams: a few megabytes of passages or outputs. What is
+# read is soon Python objects too, which take several times the space.
+BATCH_ROWS = 2048
+_READ_ROWS = 1024
 
 
 class TableMissing(FileNotFoundError):
@@ -78,24 +84,48 @@ class Store(dg.ConfigurableResource):
 
     def read(self, table: str, corpus: str, columns: Sequence[str] | None = None) -> pa.Table:
         """Gives `table` of `corpus`; raises ``TableMissing`` when it has not been made."""
+        with self._open(table, corpus) as file:
+            return pq.ParquetFile(file).read(columns=list(columns) if columns else None)
+
+    def _open(self, table: str, corpus: str) -> IO[bytes]:
         path = self.table_path(table, corpus)
         try:
-            with self.filesystem.open(path, "rb") as file:
-                return pq.ParquetFile(file).read(columns=list(columns) if columns else None)
+            return self.filesystem.open(path, "rb")
         except FileNotFoundError as error:
             raise TableMissing(
                 f"{path}: table '{table}' of corpus '{corpus}' is not there yet; "
                 f"materialize the asset '{table}' first"
             ) from error
 
+    def batches(
+        self, table: str, corpus: str, columns: Sequence[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Gives `table` of `corpus` in stretches of at most 1,024 rows, so that memory stays flat.
+
+        Raises ``TableMissing`` when it has not been made.
+        """
+        with self._open(table, corpus) as file:
+            reader = pq.ParquetFile(file, pre_buffer=False)
+            yield from reader.iter_batches(_READ_ROWS, columns=list(columns) if columns else None)
+
     def write(self, table: str, corpus: str, data: pa.Table) -> Written:
         """Replaces `table` of `corpus` in one step; the old table stays if writing fails."""
+        return self.write_batches(table, corpus, data.schema, rebatched(data))
+
+    def write_batches(
+        self, table: str, corpus: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]
+    ) -> Written:
+        """Replaces `table` of `corpus` by `batches` as they come, holding one at a time."""
         place = (table, f"corpus={corpus}", "data.parquet")
-        with self.new_file(*place) as file:
-            pq.write_table(data, file, compression="zstd", write_page_checksum=True)
+        content = Digest(schema)
+        options = {"compression": "zstd", "write_page_checksum": True}
+        with self.new_file(*place) as file, pq.ParquetWriter(file, schema, **options) as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+                content.add(batch)
         size = self.filesystem.size(self._path(*place))
         self.refresh_warehouse()
-        return Written(self.uri(*place), data.num_rows, size, digest(data))
+        return Written(self.uri(*place), content.rows, size, content.hexdigest())
 
     def segments(self, *parts: str) -> list[str]:
         """Gives the paths of the Parquet files of an append-only folder, oldest name first."""
@@ -123,6 +153,16 @@ class Store(dg.ConfigurableResource):
             sync_folder(final.parent)
         finally:
             temporary.unlink(missing_ok=True)
+
+    def sweep(self, *parts: str, older_than: float) -> None:
+        """Deletes what killed writers left half written in a folder `older_than` seconds ago."""
+        if not self.is_local:
+            return  # object stores show nothing of a file that was not finished
+        for temporary in Path(self._path(*parts)).glob(".*.tmp"):
+            # Whoever writes or sweeps here too may be faster.
+            with contextlib.suppress(FileNotFoundError):
+                if temporary.stat().st_mtime < time.time() - older_than:
+                    temporary.unlink()
 
     # Folders: datasets, adapters, reports
 
@@ -233,19 +273,48 @@ class Store(dg.ConfigurableResource):
             )
 
 
-def digest(data: pa.Table, without: Sequence[str] = ("created_at",)) -> str:
-    """Gives the digest of a table's content: equal rows in equal order give equal digests.
+class Digest:
+    """The digest of a table's content: equal rows in equal order give equal digests.
 
-    Clock columns stay out, so that a refresh that changes nothing gives the old data version.
+    Clock columns stay out, so that a refresh that changes nothing gives the old data version. How
+    the rows are cut into batches is of no account.
     """
-    data = data.drop_columns([name for name in without if name in data.column_names])
-    sha = hashlib.sha256()
-    sink = pa.PythonFile(_HashFile(sha), mode="w")
-    with pa.ipc.new_stream(sink, data.schema.remove_metadata()) as writer:
-        # One batch per 64k rows, whatever chunks the table came in.
-        for batch in data.combine_chunks().to_batches(max_chunksize=65_536):
-            writer.write_batch(batch)
-    return sha.hexdigest()
+
+    def __init__(self, schema: pa.Schema, without: Sequence[str] = ("created_at",)) -> None:
+        self._schema = pa.schema([field for field in schema if field.name not in without])
+        self._schema = self._schema.remove_metadata()
+        self._sha = hashlib.sha256()
+        sink = pa.PythonFile(_HashFile(self._sha), mode="w")
+        self._stream = pa.ipc.new_stream(sink, self._schema)
+        self._waiting: list[pa.RecordBatch] = []
+        self._waiting_rows = 0
+        self.rows = 0
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Takes the next rows."""
+        self.rows += batch.num_rows
+        columns = [batch[name] for name in self._schema.names]
+        self._waiting.append(pa.RecordBatch.from_arrays(columns, schema=self._schema))
+        self._waiting_rows += batch.num_rows
+        if self._waiting_rows >= BATCH_ROWS:
+            self._hash_waiting(final=False)
+
+    def hexdigest(self) -> str:
+        """Gives the digest; no more rows may be added."""
+        self._hash_waiting(final=True)
+        self._stream.close()
+        return self._sha.hexdigest()
+
+    def _hash_waiting(self, final: bool) -> None:
+        """Hashes what waits in batches of one size, whatever size it came in."""
+        if not self._waiting:
+            return
+        table = pa.Table.from_batches(self._waiting)
+        due = table.num_rows if final else table.num_rows // BATCH_ROWS * BATCH_ROWS
+        for batch in rebatched(table.slice(0, due)):
+            self._stream.write_batch(batch)
+        self._waiting = table.slice(due).to_batches()
+        self._waiting_rows = table.num_rows - due
 
 
 class _HashFile:
@@ -265,6 +334,20 @@ class _HashFile:
 
     def close(self) -> None:
         pass
+
+
+def digest(data: pa.Table) -> str:
+    """Gives the ``Digest`` of a whole table."""
+    content = Digest(data.schema)
+    for batch in rebatched(data):
+        content.add(batch)
+    return content.hexdigest()
+
+
+def rebatched(data: pa.Table) -> Iterator[pa.RecordBatch]:
+    """Gives `data` in batches of 2,048 rows, whatever chunks it came in."""
+    for start in range(0, data.num_rows, BATCH_ROWS):
+        yield from data.slice(start, BATCH_ROWS).combine_chunks().to_batches()
 
 
 def exchange(one: Path, other: Path) -> None:

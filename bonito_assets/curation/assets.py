@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from bonito_assets.books import Books
 from bonito_assets.catalogue import corpora
 from bonito_assets.checks import books_balance, books_balance_spec
 from bonito_assets.curation.curate import curate
@@ -30,10 +31,9 @@ def curated_tasks(context: dg.AssetExecutionContext, store: Store) -> dg.Materia
     with store.connect() as connection:
         table = curate(connection, tasks, store.read("generations", corpus))
     written = store.write("curated_tasks", corpus, table)
+    books = Books.of(table, "generation_id")
     return dg.MaterializeResult(
-        metadata=table_metadata(
-            "curated_tasks", table, written, ["task_type", "input", "output", "mean_logprob"]
-        ),
+        metadata=table_metadata(books, written, ["task_type", "input", "output", "mean_logprob"]),
         data_version=dg.DataVersion(written.digest),
-        check_results=[books_balance(tasks.num_rows, table["generation_id"], table)],
+        check_results=[books_balance(tasks.num_rows, books)],
     )

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from bonito_assets.books import Books
 from bonito_assets.catalogue import Catalogue, CatalogueError, corpora
 from bonito_assets.checks import corpus_check
 from bonito_assets.ingestion import sources
@@ -41,7 +42,9 @@ def documents(
     usable = table.num_rows - sum(v is not None for v in table["rejected_because"].to_pylist())
     return dg.MaterializeResult(
         metadata={
-            **table_metadata("documents", table, written, ["uri", "title", "text", "n_chars"]),
+            **table_metadata(
+                Books.of(table, "doc_id"), written, ["uri", "title", "text", "n_chars"]
+            ),
             "rows left out by 'where'": selection.left_out,
         },
         data_version=dg.DataVersion(written.digest),

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from bonito_assets.books import Books
 from bonito_assets.catalogue import corpora
 from bonito_assets.checks import books_balance, books_balance_spec
 from bonito_assets.metadata import definition_metadata, table_metadata
@@ -29,8 +30,9 @@ def tasks(context: dg.AssetExecutionContext, store: Store) -> dg.MaterializeResu
     generations = store.read("generations", corpus)
     table = build_tasks(generations, store.read("chunks", corpus))
     written = store.write("tasks", corpus, table)
+    books = Books.of(table, "generation_id")
     return dg.MaterializeResult(
-        metadata=table_metadata("tasks", table, written, ["task_type", "input", "output"]),
+        metadata=table_metadata(books, written, ["task_type", "input", "output"]),
         data_version=dg.DataVersion(written.digest),
-        check_results=[books_balance(generations.num_rows, table["generation_id"], table)],
+        check_results=[books_balance(generations.num_rows, books)],
     )

@@ -1,5 +1,6 @@
 """A reader of the store sees the old state or the new one, and queries cannot leave it."""
 
+import itertools
 import threading
 
 import duckdb
@@ -40,16 +41,15 @@ def test_a_table_that_was_not_made_is_named_with_the_remedy(store):
         store.read("chunks", "c")
 
 
-def test_a_failed_write_leaves_the_old_table_and_no_debris(store, monkeypatch):
+def test_a_failed_write_leaves_the_old_table_and_no_debris(store):
     store.write("chunks", "c", table(1))
 
-    def broken(data, file, **_):
-        file.write(b"half")
+    def breaks_off():
+        yield from table(2).to_batches()
         raise OSError("disk full")
 
-    monkeypatch.setattr("resources.store.pq.write_table", broken)
     with pytest.raises(OSError, match="disk full"):
-        store.write("chunks", "c", table(2))
+        store.write_batches("chunks", "c", table(1).schema, breaks_off())
     assert store.read("chunks", "c") == table(1)
     folder = store.folder("chunks", "corpus=c")
     assert [p.name for p in folder.iterdir()] == ["data.parquet"]
@@ -116,6 +116,16 @@ def test_the_digest_is_of_the_rows_and_not_of_their_packing():
     assert digest(pa.concat_tables([table(1), table(2)])) == digest(table(1, 2))
     assert digest(table(1, 2)) != digest(table(2, 1))
     assert digest(table(None, 1)) != digest(table(0, 1))
+
+
+def test_a_streamed_table_has_the_digest_of_the_whole_one(store):
+    whole = table(*range(10_000))
+    cuts = [0, 1, 4_000, 4_097, 9_999, 10_000]
+    pieces = [whole.slice(a, b - a).to_batches() for a, b in itertools.pairwise(cuts)]
+    streamed = store.write_batches("chunks", "c", whole.schema, itertools.chain(*pieces))
+    assert streamed.digest == digest(whole)
+    assert [b.num_rows for b in store.batches("chunks", "c")] != []
+    assert pa.Table.from_batches(store.batches("chunks", "c")) == whole
 
 
 def test_the_clock_stays_out_of_the_digest():
