@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from resources.model import Model
 
@@ -17,7 +18,16 @@ def spare(model: Model) -> None:
 
     To be called before torch is imported: OpenMP reads its settings once.
     """
-    size = sum(path.stat().st_size for path in model.folder.glob("*.safetensors"))
+    spare_for(weight_bytes(model.folder))
+
+
+def spare_for(size: int) -> None:
+    """As ``spare``, for weights of `size` bytes."""
     if size < _SMALL_BYTES:
         os.environ.setdefault("OMP_NUM_THREADS", "1")
         os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
+
+
+def weight_bytes(folder: Path) -> int:
+    """Gives the size of a checkpoint's weights on disk."""
+    return sum(path.stat().st_size for path in folder.glob("*.safetensors"))

@@ -1,9 +1,14 @@
 """A model's name leads to one checkpoint, or to a sentence that says what is wrong with it."""
 
 import json
+import os
+import socket
+import time
+from pathlib import Path
 
 import pytest
 
+from resources import model as models
 from resources.model import ModelError, is_path, resolve
 
 
@@ -42,6 +47,83 @@ def test_a_label_is_short_and_names_the_fingerprint(checkpoint):
     assert model.label == f"model@{model.fingerprint[:12]}"
 
 
+def test_a_config_that_states_no_sizes_is_explained(checkpoint):
+    with pytest.raises(ModelError, match=r"config\.json states no vocab_size"):
+        _ = resolve(str(checkpoint), "BONITO_MODEL").vocabulary
+    (checkpoint / "config.json").write_text("{")
+    with pytest.raises(ModelError, match=r"config\.json is damaged"):
+        _ = resolve(str(checkpoint), "BONITO_MODEL").vocabulary
+
+
+def test_a_checkpoint_that_has_not_changed_is_not_read_again(checkpoint, monkeypatch):
+    before = resolve(str(checkpoint), "BONITO_MODEL")
+    reads = []
+    plain = Path.open
+    monkeypatch.setattr(Path, "open", lambda path, *a: reads.append(path.name) or plain(path, *a))
+    assert resolve(str(checkpoint), "BONITO_MODEL") == before
+    assert reads == []
+    os.utime(checkpoint / "model.safetensors", ns=(0, 0))  # touched: it may have changed
+    assert resolve(str(checkpoint), "BONITO_MODEL") == before
+    assert "model.safetensors" in reads
+
+
+@pytest.mark.parametrize("pickled", ["pytorch_model.bin", "model.pt"])
+def test_pickled_weights_are_never_read(checkpoint, pickled):
+    (checkpoint / "model.safetensors").rename(checkpoint / pickled)
+    with pytest.raises(ModelError, match=r"BONITO_MODEL.*can run code.*convert them"):
+        resolve(str(checkpoint), "BONITO_MODEL")
+
+
+@pytest.fixture
+def adapter(tmp_path):
+    folder = tmp_path / "adapter"
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "a/base"}))
+    (folder / "adapter_model.safetensors").write_bytes(b"halves")
+    return folder
+
+
+def test_an_adapter_and_a_quantisation_make_another_model(checkpoint, adapter):
+    def asked(**settings):
+        return resolve(str(checkpoint), "BONITO_MODEL", **settings)
+
+    fingerprints = {
+        asked().fingerprint,
+        asked(adapter=str(adapter)).fingerprint,
+        asked(quantization="fp8").fingerprint,
+        asked(adapter=str(adapter), quantization="fp8").fingerprint,
+    }
+    (adapter / "adapter_model.safetensors").write_bytes(b"Halves")
+    fingerprints.add(asked(adapter=str(adapter)).fingerprint)
+    assert len(fingerprints) == 5
+
+
+def test_a_model_with_an_adapter_names_both(checkpoint, adapter):
+    model = resolve(str(checkpoint), "BONITO_MODEL", adapter=str(adapter))
+    assert (model.folder, model.adapter) == (checkpoint, adapter)
+    assert model.label.startswith("model+adapter@")
+
+
+def test_an_adapter_in_the_place_of_a_model_says_what_to_set(adapter):
+    with pytest.raises(
+        ModelError, match=r"set BONITO_MODEL to its base model 'a/base' and .*adapt"
+    ):
+        resolve(str(adapter), "BONITO_MODEL")
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [
+        ("adapter_config.json", "must be a LoRA adapter"),
+        ("adapter_model.safetensors", "can run code"),
+    ],
+)
+def test_a_folder_that_is_no_adapter_is_explained(checkpoint, adapter, missing, message):
+    (adapter / missing).unlink()
+    with pytest.raises(ModelError, match=rf"BONITO_MODEL's adapter: .* holds no .*{message}"):
+        resolve(str(checkpoint), "BONITO_MODEL", adapter=str(adapter))
+
+
 @pytest.mark.parametrize("missing", ["config.json", "model.safetensors"])
 def test_a_folder_that_is_no_checkpoint_is_explained(checkpoint, missing):
     (checkpoint / missing).unlink()
@@ -66,3 +148,50 @@ def test_a_folder_that_is_not_there_is_explained():
 )
 def test_a_hub_id_is_told_from_a_path(name, path):
     assert is_path(name) is path
+
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch, checkpoint):
+    """A hub that takes connections and never answers, and a cache that holds one model."""
+    import huggingface_hub.constants as settings
+
+    cached = tmp_path / "hub" / "models--owner--cached"
+    (cached / "snapshots").mkdir(parents=True)
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text(COMMIT)
+    checkpoint.rename(cached / "snapshots" / COMMIT)
+    monkeypatch.setattr(settings, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(models, "_HUB_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setattr(settings, "ENDPOINT", f"http://127.0.0.1:{server.getsockname()[1]}")
+        yield
+
+
+@pytest.mark.usefixtures("hub")
+@pytest.mark.parametrize("name", ["owner/cached", "owner/cached@main", f"owner/cached@{COMMIT}"])
+def test_a_model_of_the_hub_is_pinned_to_its_commit_and_needs_no_hub_again(name):
+    model = resolve(name, "BONITO_MODEL")
+    assert model.fingerprint == COMMIT
+    assert model.label == "owner/cached@0123456789ab"
+
+
+@pytest.mark.usefixtures("hub")
+@pytest.mark.parametrize("name", ["owner/absent", "owner/cached@other"])
+def test_a_hub_that_does_not_answer_is_not_waited_for(name):
+    started = time.monotonic()
+    with pytest.raises(ModelError, match=rf"BONITO_MODEL: model '{name}' is neither .* timed out"):
+        resolve(name, "BONITO_MODEL")
+    assert time.monotonic() - started < 10
+
+
+@pytest.mark.usefixtures("hub")
+def test_offline_mode_is_kept_to(monkeypatch):
+    import huggingface_hub.constants as settings
+
+    monkeypatch.setattr(settings, "HF_HUB_OFFLINE", True)
+    assert resolve("owner/cached", "BONITO_MODEL").fingerprint == COMMIT
+    with pytest.raises(ModelError, match=r"'owner/absent'.*offline"):
+        resolve("owner/absent", "BONITO_MODEL")
