@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +19,8 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+
+from resources import generator
 
 corpora = dg.DynamicPartitionsDefinition(name="corpora")
 
@@ -104,12 +107,49 @@ class Chunking(_Section):
     max_chars: int = Field(default=2000, ge=50, le=100_000)
 
 
+class Drawing(_Section):
+    """What may be set for one task type alone; a value that is not set is that of the corpus."""
+
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    max_tokens: int | None = Field(default=None, ge=1, le=8192)
+
+
 class Sampling(_Section):
     """How outputs are drawn; the defaults are those of Bonito's model card."""
 
     temperature: float = Field(default=0.5, ge=0, le=2)
     top_p: float = Field(default=0.95, gt=0, le=1)
     max_tokens: int = Field(default=256, ge=1, le=8192)
+    per_task_type: dict[str, Drawing] = Field(default_factory=dict)
+
+    @field_validator("per_task_type")
+    @classmethod
+    def _short_names(cls, value: dict[str, Drawing]) -> dict[str, Drawing]:
+        return dict(zip(short_names(list(value)), value.values(), strict=True))
+
+    def of(self, task_type: str) -> generator.Sampling:
+        """Gives the sampling parameters of one task type."""
+        common = {"temperature": self.temperature, "top_p": self.top_p}
+        common["max_tokens"] = self.max_tokens
+        own = self.per_task_type.get(task_type, Drawing()).model_dump(exclude_none=True)
+        return generator.Sampling(**{**common, **own})
+
+
+class Budget(_Section):
+    """What one refresh may cost; it stops in good order at the first cap that is reached.
+
+    Requests in flight are finished. Money counts at the price that the backend is set to.
+    """
+
+    tokens: int | None = Field(default=None, ge=1, description="prompt and output together")
+    gpu_seconds: float | None = Field(default=None, gt=0, description="over all cards")
+    money: float | None = Field(default=None, gt=0)
+
+    @cached_property
+    def caps(self) -> dict[str, float]:
+        """Gives the caps that are set, by name."""
+        return {name: cap for name, cap in self if cap is not None}
 
 
 class Tuning(_Section):
@@ -143,6 +183,16 @@ class Corpus(_Section):
     source: Source
     task_types: list[str] = Field(min_length=1)
     samples_per_chunk: int = Field(default=1, ge=1, le=1000)
+    accepted_per_task_type: int | None = Field(
+        default=None, ge=1, description="instead of samples_per_chunk: rows to be kept of each type"
+    )
+    max_samples_per_chunk: int = Field(
+        default=10, ge=1, le=1000, description="ceiling of accepted_per_task_type"
+    )
+    reproducible: bool = Field(
+        default=False, description="one seed per request: an empty cache gives the same rows again"
+    )
+    budget: Budget = Budget()
     chunking: Chunking = Chunking()
     sampling: Sampling = Sampling()
     tuning: Tuning = Tuning()
@@ -153,15 +203,21 @@ class Corpus(_Section):
     @field_validator("task_types")
     @classmethod
     def _short_names(cls, value: list[str]) -> list[str]:
-        short = []
-        for name in value:
-            known = _SHORT_NAMES.get(name, name)
-            if known not in TASK_TYPES:
-                raise ValueError(_unknown("task type", name, [*TASK_TYPES, *_SHORT_NAMES]))
-            if known in short:
-                raise ValueError(f"task type '{name}' stands twice")
-            short.append(known)
-        return short
+        return short_names(value)
+
+    @model_validator(mode="after")
+    def _one_amount(self) -> Corpus:
+        given = self.model_fields_set
+        if self.accepted_per_task_type is not None and "samples_per_chunk" in given:
+            raise ValueError("give one of 'samples_per_chunk' and 'accepted_per_task_type'")
+        if self.accepted_per_task_type is None and "max_samples_per_chunk" in given:
+            raise ValueError("'max_samples_per_chunk' is the ceiling of 'accepted_per_task_type'")
+        foreign = set(self.sampling.per_task_type) - set(self.task_types)
+        if foreign:
+            raise ValueError(
+                f"sampling.per_task_type: '{sorted(foreign)[0]}' is not one of 'task_types'"
+            )
+        return self
 
     @field_validator("refresh")
     @classmethod
@@ -238,6 +294,19 @@ class Catalogue(dg.ConfigurableResource):
         raise CatalogueError(
             f"{self.folder}: " + _unknown("corpus", name, self.names()) + f"; add {name}.yaml there"
         )
+
+
+def short_names(names: list[str]) -> list[str]:
+    """Gives the short names of task types; raises ``ValueError`` for one unknown or doubled."""
+    short: list[str] = []
+    for name in names:
+        known = _SHORT_NAMES.get(name, name)
+        if known not in TASK_TYPES:
+            raise ValueError(_unknown("task type", name, [*TASK_TYPES, *_SHORT_NAMES]))
+        if known in short:
+            raise ValueError(f"task type '{name}' stands twice")
+        short.append(known)
+    return short
 
 
 def _unknown(kind: str, name: str, valid: list[str]) -> str:

@@ -125,10 +125,15 @@ def status(
 @app.command()
 def check(
     file: Annotated[Path, typer.Argument(help="A catalogue file, such as corpora/demo.yaml.")],
-    sample: Annotated[int, typer.Option(help="Read at most this many documents.", min=1)] = 20,
+    sample: Annotated[int, typer.Option(help="Show at most this many documents.", min=1)] = 20,
 ) -> None:
-    """Validate a catalogue file and read a sample of its source, without generating."""
-    from bonito_assets import catalogue, runs, summary
+    """Validate a catalogue file, show a sample of its source and estimate what it will cost.
+
+    Nothing is generated. The estimate reads the whole source.
+    """
+    from bonito_assets import catalogue, runs, settings, summary
+    from resources.model import ModelError
+    from resources.store import Store
 
     with _one_sentence_errors():
         corpus = catalogue.load(file)
@@ -136,6 +141,10 @@ def check(
         usable = summary.show_sample(corpus, sample)
         if not usable:
             _fail(f"{file}: not one of the documents read can be used")
+        try:
+            summary.show_estimate(Store(root=settings.data_root()), corpus, settings.generator())
+        except ModelError as error:
+            typer.echo(f"No estimate without the model's tokenizer: {error}")
 
 
 @app.command()

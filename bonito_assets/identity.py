@@ -6,6 +6,8 @@ import hashlib
 import json
 from typing import Any
 
+_CANONICAL = json.JSONEncoder(ensure_ascii=True, sort_keys=True, separators=(",", ":"))
+
 
 def digest(*parts: Any) -> str:
     """Gives the 32-hex-digit id of `parts`.
@@ -13,5 +15,4 @@ def digest(*parts: Any) -> str:
     The parts go through JSON, so that ``("ab", "c")`` and ``("a", "bc")`` differ. 128 bits keep
     the chance of one collision among 10^12 ids below 10^-14 (birthday bound).
     """
-    canonical = json.dumps(parts, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode("ascii")).hexdigest()[:32]
+    return hashlib.sha256(_CANONICAL.encode(parts).encode("ascii")).hexdigest()[:32]

@@ -10,12 +10,18 @@ class Progress:
     """Logs how far a job is, at most once per `every` seconds and once at the end."""
 
     def __init__(
-        self, what: str, total: int, log: Callable[[str], None], every: float = 5.0
+        self,
+        what: str,
+        total: int,
+        log: Callable[[str], None],
+        every: float = 5.0,
+        also: Callable[[], str] | None = None,
     ) -> None:
         self._what = what
         self._total = total
         self._log = log
         self._every = every
+        self._also = also
         self._started = self._last = time.monotonic()
         self._done = 0
 
@@ -30,7 +36,8 @@ class Progress:
     def _line(self, now: float) -> str:
         rate = self._done / max(now - self._started, 1e-9)
         left = (self._total - self._done) / rate if rate else 0.0
+        also = f"{self._also()}, " if self._also else ""
         return (
             f"{self._what}: {self._done:,} of {self._total:,} "
-            f"({self._done / self._total:.0%}), {rate:,.1f}/s, {left:,.0f} s left"
+            f"({self._done / self._total:.0%}), {rate:,.1f}/s, {also}{left:,.0f} s left"
         )

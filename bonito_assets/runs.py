@@ -267,7 +267,13 @@ def catalogue() -> Catalogue:
     return Catalogue(folder=str(settings.corpora_folder()))
 
 
-KNOWN_ERRORS = (CatalogueError, sources.SourceError, ModelError, RunRefused)
+KNOWN_ERRORS = (
+    CatalogueError,
+    settings.SettingError,
+    sources.SourceError,
+    ModelError,
+    RunRefused,
+)
 
 
 def catalogue_file(corpus: str) -> Path:

@@ -5,10 +5,18 @@ Read when definitions load, so that a run shows in the UI with what it ran with.
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from pathlib import Path
+from typing import Any
 
+from pydantic import ValidationError
+
+from resources.generator import Generator
+from resources.ray_cluster import RayCluster
 from resources.vllm_engine import VllmEngine
+from resources.vllm_server import VllmServer
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -17,6 +25,10 @@ DEMO_BASE_MODEL = PROJECT / "models" / "base-demo"
 BONITO_V1 = "BatsResearch/bonito-v1"
 # The base model of the paper's recipe: bonito.md of the authors' card, Mistral-7B-v0.1.
 BASE_V1 = "mistralai/Mistral-7B-v0.1"
+
+
+class SettingError(ValueError):
+    """A setting is wrong; the message names the variable and what would be right."""
 
 
 def has_gpu() -> bool:
@@ -50,17 +62,73 @@ def base_model() -> str:
     return os.environ.get("BONITO_BASE_MODEL") or (BASE_V1 if has_gpu() else str(DEMO_BASE_MODEL))
 
 
-def generator() -> VllmEngine:
+def generator() -> Generator:
     """Gives the backend that ``BONITO_BACKEND`` names, over the model of ``BONITO_MODEL``.
 
-    Raises ``ValueError`` for a backend that there is not.
+    Raises ``SettingError`` for a backend that there is not and for values that it does not take.
     """
     backend = os.environ.get("BONITO_BACKEND") or "engine"
-    if backend != "engine":
-        raise ValueError(
-            f"BONITO_BACKEND: there is no backend '{backend}'; unset it, or set it to: engine"
+    common = {"model": model(), "price_per_gpu_hour": _number("BONITO_GPU_HOUR_PRICE", 0.0)}
+    if backend == "engine":
+        return _build(VllmEngine, {**_engine_arguments(), **common}, "BONITO_ENGINE_ARGS")
+    if backend == "server":
+        urls = [url for url in re.split(r"[\s,]+", os.environ.get("BONITO_SERVER_URL", "")) if url]
+        if not urls:
+            raise SettingError(
+                "BONITO_SERVER_URL: the backend 'server' needs the address of one, or several with "
+                "commas between; for one on this machine: http://127.0.0.1:8000"
+            )
+        return _build(VllmServer, {"urls": urls, **common}, "BONITO_SERVER_URL")
+    if backend == "ray":
+        address = os.environ.get("BONITO_RAY_ADDRESS") or None
+        values = {"address": address, "engine": _engine_arguments(), **common}
+        return _build(RayCluster, values, "BONITO_ENGINE_ARGS")
+    raise SettingError(
+        f"BONITO_BACKEND: there is no backend '{backend}'; use engine, server or ray"
+    )
+
+
+def _engine_arguments() -> dict[str, Any]:
+    value = os.environ.get("BONITO_ENGINE_ARGS")
+    if not value:
+        return {}
+    try:
+        arguments = json.loads(value)
+        if isinstance(arguments, dict):
+            return arguments
+    except ValueError:
+        pass
+    raise SettingError(
+        f"BONITO_ENGINE_ARGS: '{value}' is not a JSON object; for two cards and 8-bit weights: "
+        '{"tensor_parallel_size": 2, "quantization": "fp8"}'
+    )
+
+
+def _build(backend: type[Generator], values: dict[str, Any], setting: str) -> Generator:
+    unknown = sorted(set(values) - set(backend.model_fields))
+    if unknown:
+        known = ", ".join(sorted(set(backend.model_fields) - {"model", "price_per_gpu_hour"}))
+        raise SettingError(
+            f"{setting}: there is no argument '{unknown[0]}'; known: {known}; any other argument "
+            'of vLLM goes under "extra"'
         )
-    return VllmEngine(model=model())
+    try:
+        return backend(**values)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(str(part) for part in problem["loc"])
+        raise SettingError(f"{setting}: {where}: {problem['msg']}") from error
+
+
+def _number(variable: str, default: float) -> float:
+    value = os.environ.get(variable)
+    try:
+        number = float(value) if value else default
+        if number >= 0:
+            return number
+    except ValueError:
+        pass
+    raise SettingError(f"{variable}: '{value}' is not a number of 0 or more")
 
 
 def _location(variable: str, default: Path) -> str:

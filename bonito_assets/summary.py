@@ -15,9 +15,16 @@ from rich.table import Table
 
 from bonito_assets import tables
 from bonito_assets.catalogue import Corpus
+from bonito_assets.chunking.chunks import chunks
 from bonito_assets.chunking.passages import passages
+from bonito_assets.chunking.tokens import token_counter
+from bonito_assets.generation.bill import Bill, rate
+from bonito_assets.generation.estimate import estimate
+from bonito_assets.generation.requests import plan
 from bonito_assets.ingestion import sources
 from bonito_assets.ingestion.documents import documents
+from resources.generation_cache import GenerationCache
+from resources.generator import Generator
 from resources.store import Store
 
 # Away from a terminal (a log, a pipe) rows must not be broken at 80 columns.
@@ -138,6 +145,21 @@ def show_sample(corpus: Corpus, limit: int) -> int:
         f"Task types: {', '.join(corpus.task_types)}. {usable:,} of {len(rows):,} usable."
     )
     return usable
+
+
+def show_estimate(store: Store, corpus: Corpus, generator: Generator) -> None:
+    """Prints what a refresh of `corpus` would generate and cost; reads the whole source."""
+    model = generator.resolve()
+    count_tokens = token_counter(model)
+    cut = chunks(
+        documents(corpus.name, sources.read(corpus)), corpus.chunking.max_chars, count_tokens
+    )
+    asked = plan(cut.to_batches, corpus, model)
+    cache = GenerationCache(store)
+    history = cache.lengths(model.fingerprint), rate(store, model)
+    bill = Bill(corpus.budget, generator.price_per_gpu_hour)
+    found = cache.find(asked.key_batches())
+    _console.print(estimate(asked, found, *history, bill, count_tokens).sentence())
 
 
 def _books(counts: dict[str, int]) -> tuple[str, str, str]:

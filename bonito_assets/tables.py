@@ -19,6 +19,8 @@ REJECTIONS: dict[str, str] = {
     "exact_duplicate_document": "another document of the corpus has exactly this text",
     "invalid_text": "the prompt holds characters that the model's tokenizer cannot represent",
     "too_long": "prompt and answer do not fit into the model's window",
+    "engine_error": "the engine could not answer this prompt, and went on without it",
+    "over_budget": "not generated: the refresh had reached its budget",
     "no_pipe": "the output has no <|pipe|> between instruction and answer",
     "two_pipes": "the output has more than one <|pipe|>",
     "truncated": "the output hit the token limit before its end",
@@ -132,6 +134,22 @@ CURATED_TASKS = pa.schema(
         _column("output_chars", pa.int64(), "length of the answer in code points"),
         _column("duplicate_of", pa.string(), "generation_id of the row kept in its place"),
         _VERDICT,
+    ]
+)
+
+# What each refresh cost. It holds no rows of text, so it is no stage and has no verdicts.
+GENERATION_BILLS = pa.schema(
+    [
+        _CORPUS,
+        _column("run_id", pa.string(), "the Dagster run", False),
+        _column("created_at", pa.timestamp("us", tz="UTC"), "when the generation ended", False),
+        _column("model", pa.string(), "name and fingerprint of the model", False),
+        _column("generated", pa.int64(), "requests that the model answered", False),
+        _column("prompt_tokens", pa.int64(), "tokens read by the model", False),
+        _column("output_tokens", pa.int64(), "tokens written by the model", False),
+        _column("gpu_seconds", pa.float64(), "seconds times accelerators, start included", False),
+        _column("start_gpu_seconds", pa.float64(), "of these, until the first result", False),
+        _column("money", pa.float64(), "gpu_seconds at the price per hour; 0 without one", False),
     ]
 )
 

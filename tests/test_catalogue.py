@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from bonito_assets.catalogue import TASK_TYPES, Catalogue, CatalogueError, load
+from resources.generator import Sampling
 
 GOOD = """
 source:
@@ -28,7 +29,10 @@ def test_a_minimal_file_gets_the_defaults_of_bonitos_model_card(write):
     assert corpus.name == "notes"
     assert corpus.samples_per_chunk == 1
     assert corpus.chunking.max_chars == 2000
-    assert corpus.sampling.model_dump() == {"temperature": 0.5, "top_p": 0.95, "max_tokens": 256}
+    assert corpus.sampling.of("nli") == Sampling(0.5, 0.95, 256)
+    assert corpus.accepted_per_task_type is None
+    assert not corpus.reproducible
+    assert set(corpus.budget.model_dump().values()) == {None}
 
 
 def test_full_names_of_task_types_become_short_ones(write):
@@ -96,3 +100,26 @@ def test_an_unknown_corpus_is_answered_with_the_nearest(write, tmp_path):
 def test_a_catalogue_folder_that_is_not_there_names_the_setting(tmp_path):
     with pytest.raises(CatalogueError, match="BONITO_CORPORA"):
         Catalogue(folder=str(tmp_path / "none")).names()
+
+
+def test_one_task_type_may_be_drawn_in_another_way(write):
+    changes = "{natural language inference: {temperature: 0.8}}"
+    corpus = load(write(GOOD + f"sampling: {{top_p: 0.9, per_task_type: {changes}}}\n"))
+    assert corpus.sampling.of("nli") == Sampling(0.8, 0.9, 256)
+    assert corpus.sampling.of("exqa") == Sampling(0.5, 0.9, 256)
+
+
+@pytest.mark.parametrize(
+    ("lines", "sentence"),
+    [
+        ("samples_per_chunk: 2\naccepted_per_task_type: 50", "one of 'samples_per_chunk'"),
+        ("max_samples_per_chunk: 2", "ceiling of 'accepted_per_task_type'"),
+        ("sampling: {per_task_type: {wsd: {temperature: 1}}}", "'wsd' is not one of"),
+        ("sampling: {per_task_type: {nil: {temperature: 1}}}", "did you mean 'nli'"),
+        ("budget: {euros: 3}", "unknown key 'euros'"),
+        ("budget: {tokens: 0}", "budget.tokens"),
+    ],
+)
+def test_amounts_and_budgets_that_contradict_themselves_are_refused(write, lines, sentence):
+    with pytest.raises(CatalogueError, match=sentence):
+        load(write(GOOD + lines + "\n"))

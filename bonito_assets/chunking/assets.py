@@ -2,12 +2,13 @@
 
 import dagster as dg
 
+from bonito_assets.books import Books
 from bonito_assets.catalogue import Catalogue, corpora
 from bonito_assets.chunking.chunks import chunks as build_chunks
 from bonito_assets.chunking.tokens import token_counter
 from bonito_assets.metadata import definition_metadata, table_metadata
+from resources.generator import Generator
 from resources.store import Store
-from resources.vllm_engine import VllmEngine
 
 
 @dg.asset(
@@ -20,7 +21,7 @@ from resources.vllm_engine import VllmEngine
     metadata=definition_metadata("chunks"),
 )
 def chunks(
-    context: dg.AssetExecutionContext, catalogue: Catalogue, store: Store, generator: VllmEngine
+    context: dg.AssetExecutionContext, catalogue: Catalogue, store: Store, generator: Generator
 ) -> dg.MaterializeResult:
     """One row per passage: the stretch of a document that one prompt shows to Bonito.
 
@@ -36,7 +37,9 @@ def chunks(
     written = store.write("chunks", corpus.name, table)
     return dg.MaterializeResult(
         metadata=table_metadata(
-            "chunks", table, written, ["position", "start_char", "end_char", "n_tokens", "text"]
+            Books.of(table, "chunk_id"),
+            written,
+            ["position", "start_char", "end_char", "n_tokens", "text"],
         ),
         data_version=dg.DataVersion(written.digest),
     )

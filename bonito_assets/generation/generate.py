@@ -2,67 +2,142 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass
-from typing import Any
 
-from bonito_assets.generation.requests import Planned
+from bonito_assets.generation.bill import Bill
+from bonito_assets.generation.canaries import canaries
+from bonito_assets.generation.requests import Plan
+from bonito_assets.parsing.bonito_output import parse
 from bonito_assets.progress import Progress
-from resources.generation_cache import GenerationCache
-from resources.generator import Generator, Request, Sampling
+from resources import model_checks
+from resources.generation_cache import Found, GenerationCache
+from resources.generator import Generator, Log, Outcome, Request, Session
 
 
 @dataclass(frozen=True)
 class Generated:
-    """The outputs of a plan by request key, and what they cost."""
+    """A plan of which every entry has an output in the cache, a refusal, or no budget left."""
 
-    outputs: dict[str, dict[str, Any]]
+    plan: Plan
+    found: Found
     refusals: dict[str, str]
-    reused: int
-    paid: int
-    output_tokens: int
-    seconds: float
+    stopped_by: str | None = None
+
+
+# Gives a plan that calls for more than what was generated, or None when that is enough.
+Widen = Callable[[Generated], Plan | None]
 
 
 def generate(
-    planned: Sequence[Planned],
+    plan: Plan,
+    found: Found,
     generator: Generator,
     cache: GenerationCache,
-    sampling: Sampling,
-    log: Callable[[str], None],
+    bill: Bill,
+    log: Log,
+    widen: Widen = lambda generated: None,
 ) -> Generated:
-    """Gives an output or a refusal for every planned entry.
+    """Gives an output or a reason for every entry of the plan, and of what `widen` makes of it.
 
-    What the cache holds is not asked for again; what is generated is in the cache within 256
-    results or five seconds, so that a crash costs no more than that.
+    `found` is what the cache holds of the plan; that is not asked for again. What is generated is
+    in the cache within 128 results or five seconds, so that a crash costs no more than that.
+    Raises ``ModelError`` for a model that is not sane and ``GeneratorError`` for a backend that is
+    beyond help.
     """
-    prompts = {entry.request_key: entry.prompt for entry in planned}
-    known = {row["key"] for row in cache.look_up(list(prompts)).select(["key"]).to_pylist()}
-    missing = [Request(key, text) for key, text in prompts.items() if key not in known]
-    log(f"{len(prompts):,} outputs called for: {len(known):,} cached, {len(missing):,} to generate")
-    refusals: dict[str, str] = {}
-    tokens = 0
-    started = time.monotonic()
-    if missing:
-        log("starting the engine")
-        progress = None
-        with generator.open() as session, cache.writer() as writer:
-            for outcome in session.generate(missing, sampling):
-                # From the first result on: the start of the engine says nothing about the rate.
-                progress = progress or Progress("generated", len(missing), log)
-                if outcome.rejected_because is not None:
-                    refusals[outcome.key] = outcome.rejected_because
-                else:
-                    writer.add(outcome)
-                    tokens += outcome.output_tokens or 0
-                progress.advance()
-    outputs = {row["key"]: row for row in cache.look_up(list(prompts)).to_pylist()}
-    return Generated(
-        outputs,
-        refusals,
-        len(known),
-        len(missing) - len(refusals),
-        tokens,
-        time.monotonic() - started,
+    generated = Generated(plan, found, refusals={})
+    with _Engine(generator, plan, bill, log) as engine:
+        while True:
+            missing = int(generated.found.missing.sum()) - len(generated.refusals)
+            log(
+                f"{len(plan):,} outputs called for: {int(generated.found.present.sum()):,} in the "
+                f"cache, {missing:,} to generate"
+            )
+            if missing > 0 and bill.cap_reached() is None:
+                _ask(generated, missing, engine.session(), cache, bill, log)
+            found = generated.found.again() if missing else generated.found
+            generated = Generated(plan, found, generated.refusals, bill.cap_reached())
+            wider = widen(generated) if generated.stopped_by is None else None
+            if wider is None:
+                return generated
+            plan = wider
+            generated = Generated(plan, cache.find(plan.key_batches()), generated.refusals)
+
+
+class _Engine(AbstractContextManager["_Engine"]):
+    """A session that is opened when it is first needed, behind the checks of the model."""
+
+    def __init__(self, generator: Generator, plan: Plan, bill: Bill, log: Log) -> None:
+        self._generator, self._plan, self._bill, self._log = generator, plan, bill, log
+        self._stack = ExitStack()
+        self._session: Session | None = None
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def session(self) -> Session:
+        if self._session is None:
+            for warning in model_checks.check(self._plan.model, self._log):
+                self._log(f"warning: {warning}")
+            self._log("starting the engine")
+            self._session = self._stack.enter_context(self._generator.open(self._log))
+            self._stack.enter_context(self._bill.running(self._session))
+            model_checks.canaries(self._session, canaries(self._plan.corpus))
+        return self._session
+
+
+def _ask(
+    generated: Generated,
+    missing: int,
+    session: Session,
+    cache: GenerationCache,
+    bill: Bill,
+    log: Log,
+) -> None:
+    """Puts what the session makes of the missing requests into the cache, or into `refusals`."""
+    plan, refusals = generated.plan, generated.refusals
+    task_types: dict[str, str] = {}  # of the requests under way, by key
+
+    def requests() -> Iterator[Request]:
+        found = generated.found
+        for place, (entry, is_missing) in enumerate(zip(plan, found.missing, strict=True)):
+            if not is_missing:
+                continue
+            [key] = found.keys(place, place + 1)
+            if key in refusals:
+                continue
+            if bill.cap_reached() is not None:
+                return
+            task_types[key] = entry.task_type
+            yield plan.request(entry, key)
+
+    progress = Progress("generated", missing, log, also=lambda: _rates(bill))
+    with cache.writer() as writer, closing(session.generate(requests())) as outcomes:
+        for outcome in outcomes:
+            task_type = task_types.pop(outcome.key)
+            if outcome.output is not None:
+                bill.add(outcome, kept=_is_kept(outcome))
+            # What the engine died of is not tried again at every refresh; what a check can
+            # foresee costs nothing to refuse again.
+            if outcome.output is not None or outcome.rejected_because == "engine_error":
+                writer.add(outcome, model=plan.model.fingerprint, task_type=task_type)
+            else:
+                refusals[outcome.key] = outcome.rejected_because
+            progress.advance()
+
+
+def _is_kept(outcome: Outcome) -> bool:
+    """Tells whether an output has Bonito's format; what later stages refuse is not known yet."""
+    if outcome.finish_reason != "stop":
+        return False
+    return parse(outcome.output, "").rejected_because is None
+
+
+def _rates(bill: Bill) -> str:
+    seconds = max(bill.seconds - bill.start_seconds, 1e-9)
+    kept = bill.kept / bill.generated if bill.generated else 0.0
+    return (
+        f"{bill.output_tokens / seconds:,.0f} output tokens/s, "
+        f"{bill.tokens / seconds:,.0f} in all, {kept:.0%} kept so far"
     )

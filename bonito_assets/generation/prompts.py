@@ -31,4 +31,6 @@ def neutralise(passage: str) -> str:
     It reads the same to a person and is one character longer per marker; a passage without
     markers, the ordinary case, comes back unchanged.
     """
+    if "<|" not in passage and "{{" not in passage:
+        return passage  # as good as always, and ten times as fast as looking with the pattern
     return _MARKERS.sub(lambda m: m.group()[0] + _ZERO_WIDTH_SPACE + m.group()[1:], passage)

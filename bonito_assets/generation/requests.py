@@ -1,86 +1,122 @@
-"""What is asked of the model for each passage, and how the answers become rows."""
+"""What is asked of the model for each passage."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from itertools import islice
+from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 
-from bonito_assets import tables
 from bonito_assets.catalogue import Corpus
 from bonito_assets.generation.prompts import prompt
 from bonito_assets.identity import digest
+from resources.generator import Request, Sampling
 from resources.model import Model
 
+CHUNK_COLUMNS = ("chunk_id", "text", "n_tokens", "rejected_because")
+_KEYS_AT_ONCE = 1024
 
-@dataclass(frozen=True)
-class Planned:
+
+class Planned(NamedTuple):
     """One output that the corpus calls for."""
 
     chunk_id: str
+    passage: str
+    passage_tokens: int
     task_type: str
     sample: int
-    request_key: str
-    prompt: str
 
 
-def plan(chunks: pa.Table, corpus: Corpus, model: Model) -> list[Planned]:
-    """Gives one entry per accepted passage, task type and sample, in that order.
+@dataclass(frozen=True)
+class Plan:
+    """Every output that a corpus calls for, in the order of its passages, task types and samples.
 
-    The ``request_key`` is the digest of prompt, model fingerprint, sampling parameters and sample
-    number. It does not hold the passage's place, so a passage that moved costs nothing.
+    It is gone through more than once and never held: ``chunks`` reads the table anew, in batches.
+    ``amounts`` are the outputs per task type. Where they are no multiple of the passages, those
+    first in ``ranks`` get one more; the ranks follow the passages' texts and not their places, so
+    that the choice is spread over the corpus and an edit elsewhere leaves it as it is.
     """
-    sampling = corpus.sampling.model_dump()
-    planned = []
-    for chunk in chunks.select(["chunk_id", "text", "rejected_because"]).to_pylist():
-        if chunk["rejected_because"] is not None:
-            continue
-        for task_type in corpus.task_types:
-            text = prompt(chunk["text"], task_type)
-            for sample in range(corpus.samples_per_chunk):
-                key = digest(text, model.fingerprint, sampling, sample)
-                planned.append(Planned(chunk["chunk_id"], task_type, sample, key, text))
-    return planned
+
+    chunks: Callable[[], Iterable[pa.RecordBatch]]
+    corpus: Corpus
+    model: Model
+    ranks: np.ndarray
+    amounts: Mapping[str, int]
+
+    def __len__(self) -> int:
+        return sum(self.amounts.values())
+
+    def __iter__(self) -> Iterator[Planned]:
+        passages = zip(accepted(self.chunks()), self.ranks, strict=True)
+        shares = {t: divmod(amount, len(self.ranks)) for t, amount in self.amounts.items()}
+        for (chunk_id, text, n_tokens), rank in passages:
+            for task_type, (whole_rounds, extra) in shares.items():
+                for sample in range(whole_rounds + (rank < extra)):
+                    yield Planned(chunk_id, text, n_tokens, task_type, sample)
+
+    def key_batches(self) -> Iterator[list[str]]:
+        """Gives the keys of all entries, a thousand at a time."""
+        entries = iter(self)
+        while some := list(islice(entries, _KEYS_AT_ONCE)):
+            yield [self.key(entry) for entry in some]
+
+    def key(self, entry: Planned) -> str:
+        """Gives the digest of prompt, model, sampling parameters and sample number of `entry`.
+
+        It does not hold the passage's place, so a passage that moved costs nothing.
+        """
+        asked = hashlib.sha256(prompt(entry.passage, entry.task_type).encode("utf-8")).hexdigest()
+        return digest(asked, self._drawn[entry.task_type], entry.sample)
+
+    def request(self, entry: Planned, key: str) -> Request:
+        """Gives what a backend is asked for `entry`, whose key is `key`."""
+        seed = int(key[:8], 16) if self.corpus.reproducible else None
+        asked = prompt(entry.passage, entry.task_type)
+        return Request(key, asked, self._sampling[entry.task_type], seed)
+
+    @cached_property
+    def _sampling(self) -> dict[str, Sampling]:
+        return {t: self.corpus.sampling.of(t) for t in self.corpus.task_types}
+
+    @cached_property
+    def _drawn(self) -> dict[str, str]:
+        """Gives the digest of model and sampling parameters, per task type."""
+        # A seeded output is another one than that drawn freely; without seeds nothing is added.
+        seeded = {"reproducible": True} if self.corpus.reproducible else {}
+        return {
+            task_type: digest(self.model.fingerprint, {**asdict(sampling), **seeded})
+            for task_type, sampling in self._sampling.items()
+        }
+
+    def widened(self, amounts: Mapping[str, int]) -> Plan:
+        """Gives the plan with other amounts; what both ask for has the same keys."""
+        return replace(self, amounts=amounts)
 
 
-def generations(
-    corpus: str,
-    planned: list[Planned],
-    outputs: Mapping[str, Mapping[str, Any]],
-    refusals: Mapping[str, str],
-    model: Model,
-) -> pa.Table:
-    """Gives one row of `generations` per planned entry.
+def plan(chunks: Callable[[], Iterable[pa.RecordBatch]], corpus: Corpus, model: Model) -> Plan:
+    """Gives the plan of `corpus` over the accepted passages of `chunks`.
 
-    `outputs` are cached rows and `refusals` verdicts, both by request key.
-    Raises ``ValueError`` when an entry has neither: then a row would be lost.
+    A corpus that asks for rows to be kept, and not for samples, begins with as many outputs.
     """
-    rows = []
-    for entry in planned:
-        output = outputs.get(entry.request_key, {})
-        refusal = refusals.get(entry.request_key)
-        if not output and refusal is None:
-            raise ValueError(
-                f"request {entry.request_key} came back with neither output nor reason"
-            )
-        rows.append(
-            {
-                "corpus": corpus,
-                "generation_id": digest(entry.chunk_id, entry.request_key),
-                "request_key": entry.request_key,
-                "chunk_id": entry.chunk_id,
-                "task_type": entry.task_type,
-                "sample": entry.sample,
-                "output": output.get("output"),
-                "finish_reason": output.get("finish_reason"),
-                "prompt_tokens": output.get("prompt_tokens"),
-                "output_tokens": output.get("output_tokens"),
-                "mean_logprob": output.get("mean_logprob"),
-                "model": model.label,
-                "created_at": output.get("created_at"),
-                "rejected_because": None if output else refusal,
-            }
-        )
-    return tables.build("generations", rows)
+    order = np.array([int(digest(text)[:15], 16) for _, text, _ in accepted(chunks())], np.int64)
+    ranks = np.empty(len(order), np.int64)
+    ranks[np.argsort(order, kind="stable")] = np.arange(len(order))
+    if corpus.accepted_per_task_type is None:
+        amount = len(ranks) * corpus.samples_per_chunk
+    else:
+        amount = min(corpus.accepted_per_task_type, len(ranks) * corpus.max_samples_per_chunk)
+    return Plan(chunks, corpus, model, ranks, dict.fromkeys(corpus.task_types, amount))
+
+
+def accepted(chunks: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, str, int]]:
+    """Gives id, text and tokens of the accepted passages."""
+    for batch in chunks:
+        columns = (batch[name].to_pylist() for name in CHUNK_COLUMNS)
+        for chunk_id, text, n_tokens, rejected_because in zip(*columns, strict=True):
+            if rejected_because is None:
+                yield chunk_id, text, n_tokens

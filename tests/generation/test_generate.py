@@ -1,17 +1,19 @@
 """Every planned output gets a row; nothing that was generated once is generated again."""
 
+import pyarrow as pa
 import pytest
 
 from bonito_assets import tables
-from bonito_assets.catalogue import Corpus
+from bonito_assets.catalogue import Budget, Corpus
+from bonito_assets.generation.bill import Bill
 from bonito_assets.generation.generate import generate
-from bonito_assets.generation.requests import generations, plan
+from bonito_assets.generation.requests import plan
+from bonito_assets.generation.table import generations
 from resources import generation_cache
 from resources.generation_cache import GenerationCache
-from resources.generator import Sampling
+from resources.generator import GeneratorError
+from resources.model import Model
 from resources.store import Store
-
-SAMPLING = Sampling(0.5, 0.95, 256)
 
 
 def corpus(**changes):
@@ -32,18 +34,23 @@ def cache(tmp_path):
     return GenerationCache(Store(root=str(tmp_path)))
 
 
-def refresh(texts, generator, cache, made=None):
+def refresh(texts, generator, cache, made=None, log=lambda line: None):
     made = made or corpus()
-    model = generator.resolve()
-    planned = plan(chunks(texts), made, model)
-    done = generate(planned, generator, cache, SAMPLING, lambda line: None)
-    return generations("c", planned, done.outputs, done.refusals, model)
+    asked = plan(chunks(texts).to_batches, made, generator.resolve())
+    bill = Bill(made.budget, generator.price_per_gpu_hour)
+    done = generate(asked, cache.find(asked.key_batches()), generator, cache, bill, log)
+    return pa.Table.from_batches(generations(done), tables.GENERATIONS)
 
 
 def test_there_is_one_row_per_passage_task_type_and_sample(generator, cache):
     table = refresh(["a", "b", "c"], generator, cache, corpus(samples_per_chunk=2))
-    rows = {(r["chunk_id"], r["task_type"], r["sample"]) for r in table.to_pylist()}
-    assert table.num_rows == len(rows) == 3 * 2 * 2
+    rows = [(r["chunk_id"], r["task_type"], r["sample"]) for r in table.to_pylist()]
+    assert rows == [
+        (f"c{i}", task_type, sample)
+        for i in range(3)
+        for task_type in ("nli", "exqa")
+        for sample in range(2)
+    ]
 
 
 def test_an_unchanged_refresh_asks_for_nothing_and_gives_the_same_rows(generator, cache):
@@ -76,26 +83,38 @@ def test_two_passages_of_one_text_share_one_output_but_keep_two_rows(generator, 
 
 
 @pytest.mark.parametrize(
-    "changes",
-    [{"sampling": {"temperature": 0.9}}, {"samples_per_chunk": 2}, {"task_types": ["nli", "qg"]}],
+    ("changes", "more"),
+    [
+        ({"sampling": {"temperature": 0.9}}, 2),
+        ({"sampling": {"per_task_type": {"nli": {"temperature": 0.9}}}}, 1),
+        ({"sampling": {"per_task_type": {"natural language inference": {"max_tokens": 9}}}}, 1),
+        ({"samples_per_chunk": 2}, 2),
+        ({"task_types": ["nli", "qg"]}, 1),
+        ({"reproducible": True}, 2),
+        ({"description": "another", "license": "mit", "tuning": {"lora_r": 8}}, 0),
+    ],
 )
-def test_other_sampling_samples_and_tasks_are_other_requests(generator, cache, changes):
+def test_only_what_decides_an_output_makes_it_another_request(generator, cache, changes, more):
     refresh(["a"], generator, cache)
     before = len(generator.asked)
     refresh(["a"], generator, cache, corpus(**changes))
-    assert len(generator.asked) > before
+    assert len(generator.asked) - before == more
 
 
-def test_another_model_is_another_request():
-    from pathlib import Path
-
-    from resources.model import Model
-
+def test_another_model_is_another_request(tmp_path):
     keys = [
-        plan(chunks(["a"]), corpus(), Model("m", Path("m"), fingerprint))[0].request_key
-        for fingerprint in ("one", "two")
+        next(plan(chunks(["a"]).to_batches, corpus(), Model("m", tmp_path, f)).key_batches())
+        for f in ("one", "two")
     ]
     assert keys[0] != keys[1]
+
+
+def test_a_reproducible_corpus_gives_each_request_a_seed_of_its_own(generator, cache):
+    refresh(["a", "b"], generator, cache)
+    assert generator.seeds == [None] * 4
+    generator.seeds.clear()
+    refresh(["a", "b"], generator, cache, corpus(reproducible=True, samples_per_chunk=2))
+    assert len(set(generator.seeds)) == len(generator.seeds) == 8
 
 
 def test_a_prompt_that_the_model_must_not_see_keeps_its_row_with_the_reason(generator, cache):
@@ -104,11 +123,20 @@ def test_a_prompt_that_the_model_must_not_see_keeps_its_row_with_the_reason(gene
     assert table["output"].to_pylist()[1] is None
 
 
+def test_what_the_engine_cannot_answer_keeps_its_row_and_is_not_tried_again(generator, cache):
+    first = refresh(["a", "poison"], generator, cache, corpus(task_types=["nli"]))
+    assert first["rejected_because"].to_pylist() == [None, "engine_error"]
+    lines = []
+    second = refresh(["a", "poison"], generator, cache, corpus(task_types=["nli"]), lines.append)
+    assert second == first
+    assert any("0 to generate" in line for line in lines)
+
+
 def test_a_crash_loses_only_what_was_in_flight(generator, cache, monkeypatch):
     monkeypatch.setattr(generation_cache, "_MAX_ROWS", 10)
     texts = [f"passage {i}" for i in range(50)]
     generator.dies_after = 35
-    with pytest.raises(RuntimeError, match="died"):
+    with pytest.raises(GeneratorError, match="died"):
         refresh(texts, generator, cache)
     generator.dies_after = None
     generator.asked.clear()
@@ -118,7 +146,41 @@ def test_a_crash_loses_only_what_was_in_flight(generator, cache, monkeypatch):
     assert table["output"].null_count == 0
 
 
-def test_an_answer_that_never_came_is_an_error_and_not_a_missing_row(generator):
-    planned = plan(chunks(["a"]), corpus(), generator.resolve())
-    with pytest.raises(ValueError, match="neither output nor reason"):
-        generations("c", planned, {}, {}, generator.resolve())
+def test_an_answer_that_never_came_is_an_error_and_not_a_missing_row(generator, cache):
+    generator.generate = lambda requests: (outcome for outcome in [])
+    with pytest.raises((ValueError, GeneratorError)):
+        refresh(["a"], generator, cache)
+
+
+def test_a_cap_in_tokens_stops_in_good_order_and_the_next_refresh_goes_on(generator, cache):
+    texts = [f"passage {i}" for i in range(50)]
+    capped = corpus(budget={"tokens": 300})  # 15 tokens each: 20 requests
+    table = refresh(texts, generator, cache, capped)
+    verdicts = table["rejected_because"].to_pylist()
+    assert table.num_rows == 100
+    assert 20 <= len(generator.asked) <= 20 + generator.window
+    assert verdicts.count("over_budget") == 100 - len(generator.asked)
+    asked = len(generator.asked)
+    table = refresh(texts, generator, cache)
+    assert len(generator.asked) == 100
+    assert len(set(generator.asked)) == 100
+    assert asked < 100
+    assert table["output"].null_count == 0
+
+
+@pytest.mark.parametrize("budget", [{"gpu_seconds": 1e-9}, {"money": 1e-9}])
+def test_a_cap_that_is_reached_at_once_generates_next_to_nothing(generator, cache, budget):
+    generator.price_per_gpu_hour = 3600
+    table = refresh([f"p{i}" for i in range(50)], generator, cache, corpus(budget=budget))
+    assert len(generator.asked) <= generator.window
+    assert table.num_rows == 100
+    assert "over_budget" in table["rejected_because"].to_pylist()
+
+
+def test_money_is_seconds_times_cards_at_the_price(generator):
+    bill = Bill(Budget(), 7.2)
+    generator.cards = 4
+    with bill.running(generator):
+        pass
+    assert bill.money == pytest.approx(bill.seconds * 4 / 3600 * 7.2)
+    assert bill.gpu_seconds == bill.seconds * 4
