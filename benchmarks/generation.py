@@ -229,7 +229,7 @@ def _section(
         "| arm | rounds | wall s | throughput, wall | CPU s | throughput, CPU | output tokens |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
-    for name in cpu:
+    for name in (name for name in cpu if cpu[name]):
         ratios = [
             statistics.median(b / a for a, b in zip(times[name], times[base], strict=False))
             for times in (wall, cpu)

@@ -10,6 +10,7 @@ import dataclasses
 import gc
 import json
 import os
+import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,9 @@ class EngineArguments:
 
     ``adapter`` is the folder of a LoRA adapter that every request goes through. ``max_model_len``
     bounds the window that the prompts are judged by, and the engine is started with that window.
-    ``extra`` holds any further argument of vLLM's ``EngineArgs`` and wins over the fields.
+    ``seed`` is what the draws of requests without a seed of their own start from; None is a new one
+    for each engine. ``extra`` holds any further argument of vLLM's ``EngineArgs`` and wins over the
+    fields.
     """
 
     tensor_parallel_size: int | None = None
@@ -80,7 +83,10 @@ class EngineLoop:
         os.environ.setdefault("VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS", "60")
         from resources.hardware import defaults, find_cards
 
-        self.arguments = arguments.filled(defaults(size, find_cards()))
+        # With one seed for every engine a later one would draw the earlier one's numbers again, and
+        # a second sample of the same prompts would be the first.
+        chosen = {"seed": secrets.randbelow(1 << 31), **defaults(size, find_cards())}
+        self.arguments = arguments.filled(chosen)
         self._adapter = _adapter(self.arguments.adapter)
         from vllm import LLM
         from vllm.v1.engine.logprobs import LogprobsProcessor
@@ -135,7 +141,7 @@ class EngineLoop:
 
 def llm_arguments(folder: Path, window: int, arguments: EngineArguments) -> dict[str, Any]:
     """Gives the keyword arguments of vLLM's ``LLM`` for a checkpoint and a window in tokens."""
-    values = {"model": str(folder), "seed": 0, **arguments.set_values(), "max_model_len": window}
+    values = {"model": str(folder), **arguments.set_values(), "max_model_len": window}
     if (adapter := values.pop("adapter", None)) is not None:
         values |= {"enable_lora": True, "max_loras": 1, "max_lora_rank": _rank(Path(adapter))}
     return {"trust_remote_code": False, "disable_log_stats": True, **values}

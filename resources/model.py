@@ -87,17 +87,22 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def resolve(
-    name: str, setting: str, adapter: str | None = None, quantization: str | None = None
+    name: str,
+    setting: str,
+    adapter: str | None = None,
+    quantization: str | None = None,
+    weights: bool = True,
 ) -> Model:
     """Gives the checkpoint that `name` means, fetched from the hub when it is not a folder.
 
     `setting` is the environment variable that holds the name, for the message. `adapter` is the
     folder or hub id of a LoRA adapter over the model, `quantization` what the engine does to the
-    weights while it loads them: both change the outputs and so the fingerprint.
+    weights while it loads them: both change the outputs and so the fingerprint. Without `weights`
+    only config and tokenizer are fetched and asked for: the weights are where the engine is.
     Raises ``ModelError`` when something is not there, or its weights are not safetensors.
     """
-    folder, digest = _locate(name, setting)
-    _require_model(folder, name, setting)
+    folder, digest = _locate(name, setting, weights)
+    _require_model(folder, name, setting, weights)
     place = None
     parts = [digest or _content_digest(folder)]
     if adapter is not None:
@@ -110,7 +115,7 @@ def resolve(
     return Model(name, folder, whole, place)
 
 
-def _locate(name: str, setting: str) -> tuple[Path, str | None]:
+def _locate(name: str, setting: str, weights: bool = True) -> tuple[Path, str | None]:
     """Gives the folder that `name` means and its hub commit, None where it is not of the hub."""
     if is_path(name):
         folder = Path(name).expanduser()
@@ -122,7 +127,7 @@ def _locate(name: str, setting: str) -> tuple[Path, str | None]:
         return folder, None
     repository, _, revision = name.partition("@")
     try:
-        folder = _fetch(repository, revision or None)
+        folder = _fetch(repository, revision or None, weights)
     except Exception as error:  # the client raises many kinds; each means "not to be had"
         cause = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(
@@ -132,7 +137,7 @@ def _locate(name: str, setting: str) -> tuple[Path, str | None]:
     return folder, folder.name
 
 
-def _fetch(repository: str, revision: str | None) -> Path:
+def _fetch(repository: str, revision: str | None, weights: bool) -> Path:
     """Gives the folder of a repository at the commit that `revision` means now.
 
     Without the hub, or with HF_HUB_OFFLINE, what was fetched earlier will do.
@@ -145,7 +150,7 @@ def _fetch(repository: str, revision: str | None) -> Path:
         repository,
         revision=revision,
         allow_patterns=_WANTED,
-        ignore_patterns=_UNWANTED,
+        ignore_patterns=_UNWANTED if weights else [*_UNWANTED, "*.safetensors"],
     )
     try:
         HfApi().model_info(repository, revision=revision, timeout=_HUB_SECONDS)
@@ -157,9 +162,9 @@ def _fetch(repository: str, revision: str | None) -> Path:
     return Path(fetch())
 
 
-def _require_model(folder: Path, name: str, setting: str) -> None:
-    weights = [path for path in folder.glob("*.safetensors") if path.name != ADAPTER_WEIGHTS]
-    if (folder / ADAPTER_CONFIG).exists() and not weights:
+def _require_model(folder: Path, name: str, setting: str, weights: bool) -> None:
+    files = [path for path in folder.glob("*.safetensors") if path.name != ADAPTER_WEIGHTS]
+    if (folder / ADAPTER_CONFIG).exists() and not files:
         base = read_json(folder / ADAPTER_CONFIG).get("base_model_name_or_path")
         raise ModelError(
             f"{setting}: '{name}' is a LoRA adapter and no model by itself; set {setting} to its "
@@ -170,7 +175,7 @@ def _require_model(folder: Path, name: str, setting: str) -> None:
             f"{setting}: '{name}' holds no config.json; it must be a checkpoint in Hugging Face "
             "format with safetensors weights"
         )
-    if not weights:
+    if weights and not files:
         raise ModelError(_no_weights(setting, name, "*.safetensors"))
 
 

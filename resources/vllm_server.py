@@ -92,7 +92,7 @@ class VllmServer(Generator):
 
     def resolve(self) -> Model:
         """Gives the checkpoint; raises ``ModelError`` when it is not there."""
-        return resolve(self.model, "BONITO_MODEL")
+        return resolve(self.model, "BONITO_MODEL", weights=False)
 
     @contextlib.contextmanager
     def open(self, log: Log) -> Iterator[ServerSession]:

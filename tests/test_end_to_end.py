@@ -108,6 +108,18 @@ def test_outputs_are_those_of_a_real_model(place, ran):
     assert {reason for *_, reason in rows} <= {"stop", "length"}
 
 
+def test_the_estimate_comes_first_and_the_bill_is_kept(place, ran):
+    foreseen = ran.stdout.index("estimate: ")
+    assert foreseen < ran.stdout.index("starting the engine") < ran.stdout.index("bill: ")
+    bill = query(place, "select generated, prompt_tokens, output_tokens from generation_bills")
+    table = query(
+        place,
+        "select count(*), sum(prompt_tokens), sum(output_tokens) from generations "
+        "where rejected_because is null",
+    )
+    assert bill == table
+
+
 def test_base_and_tuned_model_are_scored_side_by_side(place, ran):
     report = json.loads((place / "data" / "evaluation" / "three" / "report.json").read_text())
     assert report["n"] == 2
@@ -124,9 +136,11 @@ def test_the_closing_table_shows_the_books_and_the_scores(ran):
 
 
 def test_a_second_refresh_pays_for_nothing_and_an_edit_for_its_own_passages(place, ran):
+    docs = place / "corpora" / "docs"
+    (docs / "heron.md").rename(docs / "a-bird.md")  # moved, and now the first
     again = bonito(place, "run", "three", "--to", "generations")
     assert "0 to generate" in again.stdout
-    terms = place / "corpora" / "docs" / "terms.txt"
+    terms = docs / "terms.txt"
     terms.write_text(terms.read_text().replace("five euros", "six euros"))
     edited = bonito(place, "run", "three", "--to", "generations")
     assert "2 to generate" in edited.stdout

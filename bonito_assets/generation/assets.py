@@ -3,7 +3,7 @@
 import dagster as dg
 from pydantic import Field
 
-from bonito_assets.catalogue import Catalogue, corpora
+from bonito_assets.catalogue import Catalogue, CatalogueError, corpora
 from bonito_assets.checks import books_balance, books_balance_spec
 from bonito_assets.generation.refresh import refresh
 from bonito_assets.metadata import definition_metadata, table_metadata
@@ -70,7 +70,7 @@ def generations(
         made = refresh(
             store, corpus, generator, context.run_id, context.log.info, config.retry_engine_errors
         )
-    except (ModelError, GeneratorError) as error:
+    except (CatalogueError, ModelError, GeneratorError) as error:
         raise dg.Failure(str(error), allow_retries=isinstance(error, GeneratorError)) from error
     return dg.MaterializeResult(
         metadata={

@@ -54,10 +54,11 @@ def generate(
                 f"{len(plan):,} outputs called for: {int(generated.found.present.sum()):,} in the "
                 f"cache, {missing:,} to generate"
             )
-            if missing > 0 and bill.cap_reached() is None:
-                _ask(generated, missing, engine.session(), cache, bill, log)
-            found = generated.found.again() if missing else generated.found
-            generated = Generated(plan, found, generated.refusals, bill.cap_reached())
+            if missing > 0:
+                if bill.cap_reached() is None:
+                    _ask(generated, missing, engine.session(), cache, bill, log)
+                found = generated.found.again()
+                generated = Generated(plan, found, generated.refusals, bill.cap_reached())
             wider = widen(generated) if generated.stopped_by is None else None
             if wider is None:
                 return generated

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bonito_assets import tables
 from bonito_assets.books import Books
-from bonito_assets.catalogue import Corpus
+from bonito_assets.catalogue import CatalogueError, Corpus
 from bonito_assets.chunking.tokens import token_counter
 from bonito_assets.generation import bill as bills
 from bonito_assets.generation.bill import Bill
@@ -46,9 +46,15 @@ def refresh(
 ) -> Refreshed:
     """Generates what is missing for the passages of `corpus` and writes the table `generations`.
 
-    Raises ``TableMissing`` without passages, ``ModelError`` for a model that is not there or not
-    sane, and ``GeneratorError`` for a backend that is beyond help.
+    Raises ``TableMissing`` without passages, ``CatalogueError`` for a cap in money without a price,
+    ``ModelError`` for a model that is not there or not sane, and ``GeneratorError`` for a backend
+    that is beyond help.
     """
+    if corpus.budget.money is not None and not generator.price_per_gpu_hour:
+        raise CatalogueError(
+            f"corpus '{corpus.name}': budget.money caps nothing without a price; set "
+            "BONITO_GPU_HOUR_PRICE to what a GPU hour costs, or use budget.gpu_seconds"
+        )
     model = generator.resolve()
     cache = GenerationCache(store, log)
     bill = Bill(corpus.budget, generator.price_per_gpu_hour)

@@ -42,7 +42,7 @@ def kill_in_the_middle(root, number, loop, log, moment):
 
 
 @pytest.mark.parametrize(
-    ("kills", "number"), [(3, 500), pytest.param(50, 1000, marks=pytest.mark.slow)]
+    ("kills", "number"), [(2, 300), pytest.param(50, 1000, marks=pytest.mark.slow)]
 )
 def test_killed_at_random_points(tmp_path, kills, number):
     chance = random.Random(0)

@@ -41,13 +41,10 @@ def _logs_go_with_the_test(tmp_path, monkeypatch):
 
 
 @contextlib.contextmanager
-def opened(log=None, **arguments):
+def opened(log=None, loop=FAKE_ENGINE, **arguments):
     engine = VllmEngine(model=MODEL, **arguments)
-    model = resolve(MODEL, "BONITO_MODEL")
     lines = [] if log is None else log
-    session = VllmSession(
-        model, engine, lines.append, loop="tests.resources.fake_engine:FakeEngine"
-    )
+    session = VllmSession(resolve(MODEL, "BONITO_MODEL"), engine, lines.append, loop)
     try:
         yield session
     finally:

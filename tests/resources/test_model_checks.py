@@ -63,9 +63,11 @@ def split(tensors, folder):
 
 
 @pytest.mark.parametrize("name", ["bonito-demo", "base-demo"])
-def test_the_shipped_checkpoints_are_in_order(name):
+def test_the_shipped_checkpoints_are_in_order(name, tmp_path):
     lines = []
-    assert check(resolve(str(DEMO.parent / name), "BONITO_MODEL"), lines.append) == []
+    # A copy, since what passed once in this process is not looked at again.
+    copy = shutil.copytree(DEMO.parent / name, tmp_path / name)
+    assert check(resolve(str(copy), "BONITO_MODEL"), lines.append) == []
     assert len(lines) == 1
     assert "56 tensors" in lines[0]
 
@@ -339,3 +341,13 @@ def test_answers_that_a_sane_model_may_give_pass(outcomes):
 def test_trial_prompts_that_nobody_answers_stop_the_run():
     with pytest.raises(ModelError, match="none of 1 trial prompts got an answer: engine_error"):
         canaries(Answers(Outcome("key", rejected_because="engine_error")), REQUESTS)
+
+
+def test_a_model_whose_weights_are_on_a_server_is_judged_by_its_tokenizer(tmp_path):
+    folder = tmp_path / "bonito"
+    shutil.copytree(DEMO, folder, ignore=shutil.ignore_patterns("*.safetensors"))
+    with pytest.raises(ModelError, match="safetensors"):
+        resolve(str(folder), "BONITO_MODEL")
+    lines = []
+    assert check(resolve(str(folder), "BONITO_MODEL", weights=False), lines.append) == []
+    assert "not on this machine" in lines[0]

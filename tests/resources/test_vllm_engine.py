@@ -1,5 +1,6 @@
 """The engine backend with vLLM itself and the demonstration checkpoint."""
 
+import dataclasses
 from collections import Counter
 
 import psutil
@@ -72,6 +73,16 @@ def test_the_same_seed_gives_the_same_text_again(session):
     assert len(set(first.values())) > 1
 
 
+def test_a_restarted_engine_does_not_draw_the_same_numbers_again(session):
+    def texts():
+        unseeded = [dataclasses.replace(r, seed=None) for r in requests(8)]
+        return {o.key: o.output for o in session.generate(unseeded)}
+
+    first = texts()
+    session.close()
+    assert texts() != first
+
+
 def test_no_more_is_taken_from_the_caller_than_the_engine_has_room_for(session):
     taken, most = 0, 0
 
@@ -111,7 +122,6 @@ def test_a_setting_that_vllm_refuses_is_told_with_its_cause():
         assert not session.started
     assert "Cannot find the config file for awq" in str(raised.value)
     assert "leave it unset" in str(raised.value)
-    assert engines() == []
 
 
 def test_settings_reach_vllm_by_their_own_names(tmp_path):
