@@ -33,17 +33,20 @@ def members(guard: int) -> set[int]:
     The session finds those whose line of descent broke because the guard itself was killed.
     """
     parents: dict[int, int] = {}
+    live: set[int] = set()
     found: set[int] = set()
     for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        with contextlib.suppress(OSError):
-            state, parent, _, session = _stat(entry)
-            if state not in "ZX":  # a zombie holds nothing and cannot be killed
-                parents[int(entry.name)] = int(parent)
-                if int(session) == guard:
-                    found.add(int(entry.name))
-    for pid in parents:
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                state, parent, session, threads = _stat(entry)
+                # A zombie holds nothing, unless some of its threads are still on their way out:
+                # until they are gone it also keeps its children.
+                parents[int(entry.name)] = parent
+                if state not in "ZX" or threads > 1:
+                    live.add(int(entry.name))
+                    if session == guard:
+                        found.add(int(entry.name))
+    for pid in live:
         ancestor = pid
         while ancestor in parents and ancestor != guard:
             ancestor = parents[ancestor]
@@ -52,10 +55,11 @@ def members(guard: int) -> set[int]:
     return found - {guard}
 
 
-def _stat(process: Path) -> list[str]:
-    """Gives state, parent, group and session; see proc_pid_stat(5)."""
+def _stat(process: Path) -> tuple[str, int, int, int]:
+    """Gives state, parent, session and number of threads; see proc_pid_stat(5)."""
     # The program's name stands in brackets and may itself hold spaces and brackets.
-    return (process / "stat").read_text(errors="replace").rpartition(")")[2].split()[:4]
+    fields = (process / "stat").read_text(errors="replace").rpartition(")")[2].split()
+    return fields[0], int(fields[1]), int(fields[3]), int(fields[17])
 
 
 def kill_members(guard: int, seconds: float) -> None:

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -258,10 +259,11 @@ def test_a_stopped_guard_does_not_save_the_engine():
 @contextlib.contextmanager
 def step_process(*command):
     """A process that generates for ever, as ``step_process.py`` says."""
+    path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
     step = subprocess.Popen(
         [sys.executable, *command],
         stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(p or str(Path.cwd()) for p in sys.path)},
+        env={**os.environ, "PYTHONPATH": path, "TMPDIR": tempfile.gettempdir()},
     )
     try:
         yield step

@@ -18,6 +18,13 @@ SAMPLING = Sampling(temperature=0.5, top_p=0.95, max_tokens=16)
 LONG = prompt("word " * 20_000, "nli")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _logs_go_with_the_tests(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tempfile.tempdir", str(tmp_path_factory.mktemp("logs")))
+        yield
+
+
 @pytest.fixture(scope="module")
 def session():
     with VllmEngine(model=MODEL, max_num_seqs=8).open(lambda line: None) as session:
@@ -73,16 +80,6 @@ def test_the_same_seed_gives_the_same_text_again(session):
     assert len(set(first.values())) > 1
 
 
-def test_a_restarted_engine_does_not_draw_the_same_numbers_again(session):
-    def texts():
-        unseeded = [dataclasses.replace(r, seed=None) for r in requests(8)]
-        return {o.key: o.output for o in session.generate(unseeded)}
-
-    first = texts()
-    session.close()
-    assert texts() != first
-
-
 def test_no_more_is_taken_from_the_caller_than_the_engine_has_room_for(session):
     taken, most = 0, 0
 
@@ -104,7 +101,12 @@ def test_a_caller_may_leave_and_another_come(session):
     assert {o.key for o in session.generate(requests(20))} == {str(n) for n in range(20)}
 
 
-def test_an_engine_killed_in_the_middle_costs_no_outcome_and_doubles_none(session):
+def test_an_engine_killed_in_the_middle_costs_no_outcome_and_its_successor_draws_anew(session):
+    def unseeded():
+        asked = [dataclasses.replace(request, seed=None) for request in requests(8)]
+        return {o.key: o.output for o in session.generate(asked)}
+
+    before = unseeded()
     outcomes = []
     for outcome in session.generate(requests(60)):
         outcomes.append(outcome)
@@ -112,6 +114,7 @@ def test_an_engine_killed_in_the_middle_costs_no_outcome_and_doubles_none(sessio
             engines()[0].kill()
     assert Counter(o.key for o in outcomes) == Counter(str(n) for n in range(60))
     assert not any(o.rejected_because for o in outcomes)
+    assert unseeded() != before
 
 
 def test_a_setting_that_vllm_refuses_is_told_with_its_cause():
