@@ -2,11 +2,16 @@
 
 import itertools
 import json
+import signal
 import sys
 
 from resources.generator import Request, Sampling
 from resources.model import resolve
 from resources.vllm_engine import VllmEngine, VllmSession
+
+# As from a shell, whatever the test runner's libraries made of its signals, which are inherited.
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
 folder, loop, values = sys.argv[1:4]
 settings = VllmEngine(model=folder, **json.loads(values))
