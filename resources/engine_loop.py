@@ -21,6 +21,11 @@ from resources.generator import Outcome, Sampling
 if TYPE_CHECKING:
     from vllm.lora.request import LoRARequest
 
+# What the process or actor that holds an engine runs, as ``module:name``.
+ENGINE_LOOP = f"{__name__}:EngineLoop"
+# The arguments of ``EngineLoop.add``, as they travel to it.
+Entry = tuple[str, list[int], Sampling, int | None]
+
 # The ranks that vLLM has room for.
 _LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 
@@ -32,8 +37,9 @@ class EngineArguments:
     ``adapter`` is the folder of a LoRA adapter that every request goes through. ``max_model_len``
     bounds the window that the prompts are judged by, and the engine is started with that window.
     ``seed`` is what the draws of requests without a seed of their own start from; None is a new one
-    for each engine. ``extra`` holds any further argument of vLLM's ``EngineArgs`` and wins over the
-    fields.
+    for each engine. ``extra`` holds any further argument of vLLM's ``EngineArgs``.
+    Raises ``ValueError`` for an argument in ``extra`` that is a field: adapter and quantisation are
+    part of what a model is, and must not come in unseen.
     """
 
     tensor_parallel_size: int | None = None
@@ -50,6 +56,11 @@ class EngineArguments:
     adapter: str | None = None
     seed: int | None = None
     extra: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        own = {f.name for f in dataclasses.fields(self)} | {"model"}
+        if doubled := sorted(own & self.extra.keys()):
+            raise ValueError(f"extra: {doubled[0]} has a setting of its own; set that instead")
 
     def filled(self, defaults: dict[str, Any]) -> EngineArguments:
         """Gives these arguments with `defaults` in place of what is None."""

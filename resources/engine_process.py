@@ -31,12 +31,8 @@ from pathlib import Path
 from typing import Any
 
 from resources import guard
-from resources.engine_loop import EngineArguments
-from resources.generator import Outcome, Sampling
-
-ENGINE_LOOP = "resources.engine_loop:EngineLoop"
-
-Entry = tuple[str, list[int], Sampling, int | None]
+from resources.engine_loop import EngineArguments, Entry
+from resources.generator import Outcome
 
 # Outcomes of the steps of this time travel together: fifty messages a second cost nothing.
 _PAUSE = 0.02

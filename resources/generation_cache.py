@@ -31,7 +31,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from resources.generator import Log, Outcome
-from resources.store import Store
+from resources.store import DAY, Store
 
 SCHEMA = pa.schema(
     [
@@ -69,7 +69,6 @@ _GROUP_ROWS = 2048
 _GROUPS_HELD = 8
 _FILES_HELD = 32
 _SPOOL_BYTES = 1 << 24
-_DAY = 86_400.0
 
 _T = TypeVar("_T")
 _LOG = logging.getLogger(__name__)
@@ -151,7 +150,7 @@ class GenerationCache:
         """
         for size_class in _SIZE_CLASSES:
             self._segments.steadily(functools.partial(self._merge_class, *size_class))
-        self._store.sweep(_FOLDER, older_than=_DAY)
+        self._store.sweep(_FOLDER, older_than=DAY)
 
     def merge_smallest(self) -> None:
         """Does the part of a compaction that takes a fraction of a second."""

@@ -31,8 +31,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator
 
 from resources.admission import Admission
-from resources.engine_loop import EngineArguments
-from resources.engine_process import ENGINE_LOOP, Entry
+from resources.engine_loop import ENGINE_LOOP, EngineArguments, Entry
 from resources.generator import Generator, GeneratorError, Log, Outcome, Request
 from resources.model import Model, ModelError, is_path, resolve
 
@@ -91,11 +90,12 @@ class RayCluster(Generator):
                 f"engine: no argument is called {', '.join(unknown)}; there are "
                 f"{', '.join(sorted(known))}, and any other of vLLM's goes into `extra`"
             )
+        EngineArguments(**engine)  # raises ValueError for what stands twice
         return engine
 
     def resolve(self) -> Model:
         """Gives the checkpoint; raises ``ModelError`` when it is not there."""
-        return resolve(self.model, _SETTING)
+        return _resolve(self.model, self.arguments)
 
     @contextlib.contextmanager
     def open(self, log: Log) -> Iterator[RaySession]:
@@ -132,13 +132,15 @@ class EngineActor:
         `loop` is the ``module:class`` of the engine's loop. Raises ``ModelError`` when the
         checkpoint on this node is not the one with `fingerprint`, and whatever vLLM raises.
         """
-        model = resolve(name, _SETTING)
+        model = _resolve(name, arguments)
         if model.fingerprint != fingerprint:
             raise ModelError(
                 f"{_SETTING}: '{name}' is another checkpoint there (fingerprint "
                 f"{model.fingerprint[:12]}) than here ({fingerprint[:12]}); put the same files on "
                 "every node, or set a hub id"
             )
+        adapter = None if model.adapter is None else str(model.adapter)
+        arguments = dataclasses.replace(arguments, adapter=adapter)
         module, _, attribute = loop.partition(":")
         self._loop = getattr(import_module(module), attribute)(model.folder, window, arguments)
         return self._loop.max_num_seqs
@@ -544,11 +546,17 @@ def _places(needs: dict[str, int], nodes: list[dict[str, float]]) -> int:
     return max(1, int(sum(per_node)))
 
 
+def _resolve(name: str, arguments: EngineArguments) -> Model:
+    """Gives the checkpoint with what is laid over it: adapter and quantisation change outputs."""
+    return resolve(name, _SETTING, arguments.adapter, arguments.quantization)
+
+
 def _name_on_nodes(model: Model) -> str:
     """Gives the name by which every node finds the very same checkpoint."""
     if is_path(model.name):
         return str(Path(model.folder).resolve())
-    return f"{model.name.partition('@')[0]}@{model.fingerprint}"
+    # The hub's client names the folder by the commit; the fingerprint may cover an adapter too.
+    return f"{model.name.partition('@')[0]}@{model.folder.name}"
 
 
 def _amounts(resources: dict[str, float]) -> str:

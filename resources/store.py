@@ -32,6 +32,8 @@ from fsspec.implementations.local import LocalFileSystem
 # read is soon Python objects too, which take several times the space.
 BATCH_ROWS = 2048
 _READ_ROWS = 1024
+# A half-written file this old (in seconds) is nobody's work in progress.
+DAY = 86_400.0
 
 
 class TableMissing(FileNotFoundError):
@@ -117,6 +119,7 @@ class Store(dg.ConfigurableResource):
     ) -> Written:
         """Replaces `table` of `corpus` by `batches` as they come, holding one at a time."""
         place = (table, f"corpus={corpus}", "data.parquet")
+        self.sweep(*place[:-1], older_than=DAY)
         content = Digest(schema)
         options = {"compression": "zstd", "write_page_checksum": True}
         with self.new_file(*place) as file, pq.ParquetWriter(file, schema, **options) as writer:

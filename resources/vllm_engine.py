@@ -17,11 +17,11 @@ from collections import abc, deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from resources.admission import Admission
-from resources.engine_loop import EngineArguments
-from resources.engine_process import ENGINE_LOOP, EngineLost, EngineProcess, Entry
+from resources.engine_loop import ENGINE_LOOP, EngineArguments, Entry
+from resources.engine_process import EngineLost, EngineProcess
 from resources.generator import Generator, GeneratorError, Log, Outcome, Request
 from resources.model import Model, resolve
 
@@ -73,6 +73,11 @@ class VllmEngine(Generator):
     extra: dict[str, Any] = Field(default_factory=dict)
     stall_seconds: float = 30.0
     start_seconds: float = 1800.0
+
+    @field_validator("extra")
+    @classmethod
+    def _nothing_twice(cls, extra: dict[str, Any]) -> dict[str, Any]:
+        return EngineArguments(extra=extra).extra
 
     def resolve(self) -> Model:
         """Gives the checkpoint; raises ``ModelError`` when it is not there."""

@@ -57,6 +57,7 @@ def test_a_price_per_hour_reaches_every_backend(monkeypatch):
         ("BONITO_ENGINE_ARGS", "[2]", "not a JSON object"),
         ("BONITO_ENGINE_ARGS", '{"tensor_paralel_size": 2}', "no argument 'tensor_paralel_size'"),
         ("BONITO_ENGINE_ARGS", '{"max_num_seqs": "many"}', "max_num_seqs"),
+        ("BONITO_ENGINE_ARGS", '{"extra": {"quantization": "fp8"}}', "a setting of its own"),
         ("BONITO_GPU_HOUR_PRICE", "cheap", "not a number"),
         ("BONITO_GPU_HOUR_PRICE", "-1", "not a number"),
     ],
@@ -68,3 +69,13 @@ def test_a_wrong_setting_names_itself_and_what_would_be_right(
     with pytest.raises(SettingError, match=sentence) as error:
         settings.generator()
     assert "BONITO_" in str(error.value)
+
+
+@pytest.mark.parametrize("backend", ["engine", "ray"])
+def test_what_changes_the_outputs_is_part_of_the_model_with_every_engine(monkeypatch, backend):
+    monkeypatch.setenv("BONITO_BACKEND", backend)
+    plain = settings.generator().resolve().fingerprint
+    monkeypatch.setenv("BONITO_ENGINE_ARGS", '{"max_num_seqs": 8}')
+    assert settings.generator().resolve().fingerprint == plain
+    monkeypatch.setenv("BONITO_ENGINE_ARGS", '{"quantization": "fp8"}')
+    assert settings.generator().resolve().fingerprint != plain

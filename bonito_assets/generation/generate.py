@@ -13,7 +13,7 @@ from bonito_assets.parsing.bonito_output import parse
 from bonito_assets.progress import Progress
 from resources import model_checks
 from resources.generation_cache import Found, GenerationCache
-from resources.generator import Generator, Log, Outcome, Request, Session
+from resources.generator import Generator, GeneratorError, Log, Outcome, Request, Session
 
 
 @dataclass(frozen=True)
@@ -126,6 +126,9 @@ def _ask(
             else:
                 refusals[outcome.key] = outcome.rejected_because
             progress.advance()
+    if task_types:
+        # Else a cap in the budget would be given as the reason for rows that a backend lost.
+        raise GeneratorError(f"the backend gave no answer to {len(task_types):,} requests")
 
 
 def _is_kept(outcome: Outcome) -> bool:

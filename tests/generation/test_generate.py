@@ -146,10 +146,20 @@ def test_a_crash_loses_only_what_was_in_flight(generator, cache, monkeypatch):
     assert table["output"].null_count == 0
 
 
-def test_an_answer_that_never_came_is_an_error_and_not_a_missing_row(generator, cache):
-    generator.generate = lambda requests: (outcome for outcome in [])
-    with pytest.raises((ValueError, GeneratorError)):
-        refresh(["a"], generator, cache)
+@pytest.mark.parametrize("budget", [{}, {"tokens": 100_000}])
+def test_an_answer_that_never_came_is_an_error_and_not_a_missing_row(
+    generator, cache, monkeypatch, budget
+):
+    whole = generator.generate
+
+    def loses_one(requests):
+        outcomes = list(whole(requests))
+        canaries = outcomes[0].key.startswith("canary")
+        yield from outcomes if canaries else outcomes[1:]
+
+    monkeypatch.setattr(generator, "generate", loses_one)
+    with pytest.raises(GeneratorError, match="no answer to 1 requests"):
+        refresh(["a", "b"], generator, cache, corpus(budget=budget))
 
 
 def test_a_cap_in_tokens_stops_in_good_order_and_the_next_refresh_goes_on(generator, cache):

@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from bonito_assets import settings
-from resources.engine_process import ENGINE_LOOP
+from resources.engine_loop import ENGINE_LOOP
 from resources.generator import GeneratorError, Request, Sampling
 from resources.model import resolve
 from resources.vllm_engine import VllmEngine, VllmSession

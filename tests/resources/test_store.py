@@ -1,6 +1,7 @@
 """A reader of the store sees the old state or the new one, and queries cannot leave it."""
 
 import itertools
+import os
 import threading
 
 import duckdb
@@ -53,6 +54,18 @@ def test_a_failed_write_leaves_the_old_table_and_no_debris(store):
     assert store.read("chunks", "c") == table(1)
     folder = store.folder("chunks", "corpus=c")
     assert [p.name for p in folder.iterdir()] == ["data.parquet"]
+
+
+def test_what_a_killed_writer_left_is_swept_when_it_is_old(store):
+    store.write("chunks", "c", table(1))
+    folder = store.folder("chunks", "corpus=c")
+    old, young = folder / ".data.parquet.1.tmp", folder / ".data.parquet.2.tmp"
+    for leftover in (old, young):
+        leftover.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    store.write("chunks", "c", table(2))
+    assert not old.exists()
+    assert young.exists()
 
 
 def test_a_failed_folder_leaves_the_old_one_and_no_debris(store):
