@@ -11,7 +11,17 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
-BENCHMARKS = ("generation", "memory", "cache", "estimates", "demo_checkpoint", "gpu_generation")
+BENCHMARKS = (
+    "ingestion",
+    "chunking",
+    "generation",
+    "memory",
+    "cache",
+    "estimates",
+    "parsing",
+    "demo_checkpoint",
+    "gpu_generation",
+)
 RESULTS = Path(__file__).with_name("RESULTS.md")
 _HEAD = """# Results
 

@@ -13,11 +13,9 @@ from pathlib import Path
 
 from bonito_assets import settings
 from bonito_assets.catalogue import Corpus, load
-from bonito_assets.chunking.chunks import chunks
-from bonito_assets.chunking.tokens import token_counter
+from bonito_assets.chunking.refresh import refresh as cut
 from bonito_assets.generation.refresh import Refreshed, refresh
-from bonito_assets.ingestion.documents import documents
-from bonito_assets.ingestion.sources import read
+from bonito_assets.ingestion.documents import refresh as ingest
 from resources.store import Store
 
 DEMO = settings.PROJECT / "corpora" / "demo.yaml"
@@ -26,12 +24,9 @@ DEMO = settings.PROJECT / "corpora" / "demo.yaml"
 def generated(store: Store, corpus: Corpus) -> Refreshed:
     """Gives a refresh of `corpus` up to its generations."""
     generator = settings.generator()
-    cut = chunks(
-        documents(corpus.name, read(corpus)),
-        corpus.chunking.max_chars,
-        token_counter(generator.resolve()),
-    )
-    store.write("chunks", corpus.name, cut)
+    ingest(store, corpus, lambda line: None)
+    model = generator.resolve()
+    cut(store, corpus, model, generator.window(model))
     return refresh(store, corpus, generator, "benchmark", lambda line: None)
 
 

@@ -36,7 +36,6 @@ from bonito_assets.catalogue import Corpus, load
 from bonito_assets.generation.prompts import prompt
 from bonito_assets.generation.refresh import refresh
 from bonito_assets.ingestion.documents import documents
-from bonito_assets.ingestion.sources import read
 from bonito_assets.parsing.tasks import tasks
 from resources.engine_loop import EngineArguments, llm_arguments
 from resources.model import Model, resolve
@@ -53,7 +52,8 @@ BONITO_LLM = "bonito-llm==0.1.0"
 def passages(number: int, seed: int) -> list[str]:
     """Gives distinct passages of two to eight sentences of the demo corpus, drawn at random."""
     corpus = load(settings.PROJECT / "corpora" / "demo.yaml")
-    text = " ".join(t for t in documents(corpus.name, read(corpus))["text"].to_pylist() if t)
+    batches = documents(corpus)
+    text = " ".join(text for batch in batches for text in batch["text"].to_pylist() if text)
     sentences = [s.strip() + "." for s in text.replace("\n", " ").split(". ") if 20 < len(s) < 200]
     random = Random(seed)
     drawn: dict[str, None] = {}
@@ -66,7 +66,8 @@ def chunks(texts: list[str]) -> pa.Table:
     """Gives `texts` as accepted rows of `chunks`."""
     return tables.build("chunks", [
         {"corpus": "bench", "chunk_id": f"{i:032x}", "doc_id": f"{i:032x}", "position": 0,
-         "start_char": 0, "end_char": len(text), "text": text, "n_tokens": 0}
+         "start_char": 0, "end_char": len(text), "text": text, "n_tokens": 0,
+         "units": ["paragraph"]}
         for i, text in enumerate(texts)
     ])  # fmt: skip
 

@@ -64,7 +64,8 @@ def passages(number: int) -> Iterator[pa.RecordBatch]:
                  for i in range(start, min(start + BATCH_ROWS, number))]  # fmt: skip
         rows = [
             {"corpus": "memory", "chunk_id": f"{start + i:032x}", "doc_id": f"{start + i:032x}",
-             "position": 0, "start_char": 0, "end_char": len(text), "text": text, "n_tokens": 300}
+             "position": 0, "start_char": 0, "end_char": len(text), "text": text, "n_tokens": 300,
+             "units": ["paragraph"]}
             for i, text in enumerate(texts)
         ]  # fmt: skip
         yield from tables.build("chunks", rows).to_batches()

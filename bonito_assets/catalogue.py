@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
+import string
+from collections.abc import Collection, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -16,10 +17,12 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 
+from bonito_assets.ingestion import reading
 from resources import generator
 
 corpora = dg.DynamicPartitionsDefinition(name="corpora")
@@ -45,7 +48,10 @@ TASK_TYPES: dict[str, str] = {
     "te": "textual entailment",
     "nli": "natural language inference",
 }
+# Unit of text that a task type was trained on: these on single sentences, the others on paragraphs.
+SENTENCE_TASK_TYPES = frozenset({"paraphrase", "paraphrase_id", "wsd", "coref", "te", "sent_comp"})
 _SHORT_NAMES = {full: short for short, full in TASK_TYPES.items()}
+_CUSTOM_NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
 
 
 class CatalogueError(ValueError):
@@ -74,6 +80,9 @@ class HubDataset(_Section):
     name: str | None = None
     split: str = "train"
     revision: str | None = None
+    streaming: bool = Field(
+        default=False, description="read a hub dataset as it comes instead of downloading it"
+    )
 
 
 class Source(_Section):
@@ -84,6 +93,7 @@ class Source(_Section):
     text_field: str = "text"
     id_field: str | None = None
     title_field: str | None = None
+    license_field: str | None = None
     where: dict[str, bool | int | float | str] = Field(
         default_factory=dict, description="keep only rows whose fields have these values"
     )
@@ -101,10 +111,29 @@ class Source(_Section):
         return [self.files] if isinstance(self.files, str) else list(self.files or [])
 
 
+class Limits(_Section):
+    """What one item of the source may cost, so that none can stop the others."""
+
+    seconds: float = Field(default=reading.Limits.seconds, gt=0, description="to read one file")
+    memory_mb: int = Field(default=reading.Limits.memory_mb, ge=256)
+    file_mb: int = Field(default=reading.Limits.file_mb, ge=1)
+    text_mb: int = Field(default=reading.Limits.text_mb, ge=1, description="of one document")
+    ratio: int = Field(
+        default=reading.Limits.ratio, ge=2, description="by which an archive may grow when unpacked"
+    )
+    members: int = Field(default=reading.Limits.members, ge=1, description="files of an archive")
+
+
 class Chunking(_Section):
     """How documents are cut. Bonito never saw a passage of more than 2,048 characters."""
 
     max_chars: int = Field(default=2000, ge=50, le=100_000)
+    max_tokens: int | None = Field(
+        default=None, ge=16, description="default: what the model's window leaves for a passage"
+    )
+    filters: bool = Field(
+        default=True, description="refuse passages that are too short, boilerplate or no prose"
+    )
 
 
 class Drawing(_Section):
@@ -126,7 +155,8 @@ class Sampling(_Section):
     @field_validator("per_task_type")
     @classmethod
     def _short_names(cls, value: dict[str, Drawing]) -> dict[str, Drawing]:
-        return dict(zip(short_names(list(value)), value.values(), strict=True))
+        # A name that is unknown here may be a custom type of the corpus, which knows them.
+        return dict(zip(short_names(list(value), value), value.values(), strict=True))
 
     def of(self, task_type: str) -> generator.Sampling:
         """Gives the sampling parameters of one task type."""
@@ -166,6 +196,64 @@ class Tuning(_Section):
     max_tokens: int = Field(default=1024, ge=32, description="prompt and answer together")
 
 
+class Parsing(_Section):
+    """How outputs are judged: by what their task type promises, or as the upstream package does.
+
+    ``upstream`` keeps whatever has exactly one ``<|pipe|>``, cut or empty as it may be.
+    """
+
+    mode: Literal["strict", "upstream"] = "strict"
+
+
+class CustomTaskType(_Section):
+    """A task type of the corpus's own: what is asked of Bonito, and which answers are legal.
+
+    The ``instruction`` stands in the prompt where a built-in type has its name.
+    """
+
+    instruction: str = Field(min_length=3, max_length=300)
+    answer: Literal["span", "choice", "free", "labels"] = "labels"
+    labels: list[str] | None = Field(default=None, min_length=2)
+    unit: Literal["paragraph", "sentence"] = "paragraph"
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _no_truth_values(cls, value: Any) -> Any:
+        if isinstance(value, list) and any(isinstance(label, bool) for label in value):
+            raise ValueError(
+                "YAML reads yes, no, true and false as truth values: put quotes around"
+                " them, as in ['yes', 'no']"
+            )
+        return value
+
+    @field_validator("labels")
+    @classmethod
+    def _distinct(cls, value: list[str] | None) -> list[str] | None:
+        marks = string.whitespace + string.punctuation
+        said = [label.lower().strip(marks) for label in value or ()]
+        for label, bare in zip(value or (), said, strict=True):
+            if not bare:
+                raise ValueError(f"'{label}' cannot be a label: it holds no letter or digit")
+            if said.count(bare) > 1:
+                raise ValueError(f"label '{label}' stands twice")
+        return value
+
+    @field_validator("instruction")
+    @classmethod
+    def _one_plain_line(cls, value: str) -> str:
+        if any(mark in value for mark in ("\n", "<|", "|>", "{{", "}}")):
+            raise ValueError("it must be one line without the marks <|, |>, {{ and }}")
+        return value.strip()
+
+    @model_validator(mode="after")
+    def _labels_or_kind(self) -> CustomTaskType:
+        if self.answer == "labels" and self.labels is None:
+            raise ValueError("give 'labels', or 'answer' as one of span, choice and free")
+        if self.answer != "labels" and self.labels is not None:
+            raise ValueError(f"'labels' and 'answer: {self.answer}' contradict each other")
+        return self
+
+
 class Evaluation(_Section):
     """The labelled test set, as JSONL or Parquet (gz too), and how it is scored."""
 
@@ -181,6 +269,7 @@ class Corpus(_Section):
     folder: Path = Field(description="the folder of the YAML file; relative paths start there")
     description: str = ""
     source: Source
+    custom_task_types: dict[str, CustomTaskType] = Field(default_factory=dict)
     task_types: list[str] = Field(min_length=1)
     samples_per_chunk: int = Field(default=1, ge=1, le=1000)
     accepted_per_task_type: int | None = Field(
@@ -195,15 +284,36 @@ class Corpus(_Section):
     budget: Budget = Budget()
     chunking: Chunking = Chunking()
     sampling: Sampling = Sampling()
+    parsing: Parsing = Parsing()
     tuning: Tuning = Tuning()
     evaluation: Evaluation | None = None
+    limits: Limits = Limits()
     refresh: str | None = None
     license: str | None = None
+    language: str | list[str] | None = Field(
+        default=None, description="ISO 639-1 codes; passages in other languages are refused"
+    )
+    pii: Literal["keep", "mask", "reject"] = Field(
+        default="keep", description="what is done with personal data and secrets"
+    )
+
+    @field_validator("custom_task_types")
+    @classmethod
+    def _names_of_their_own(cls, value: dict[str, CustomTaskType]) -> dict[str, CustomTaskType]:
+        for name in value:
+            if name in TASK_TYPES or name in _SHORT_NAMES:
+                raise ValueError(f"'{name}' is a built-in task type; choose another name")
+            if not _CUSTOM_NAME.fullmatch(name):
+                raise ValueError(
+                    f"'{name}' cannot be a name: use lower-case letters, digits and '_', at most "
+                    "31, starting with a letter"
+                )
+        return value
 
     @field_validator("task_types")
     @classmethod
-    def _short_names(cls, value: list[str]) -> list[str]:
-        return short_names(value)
+    def _short_names(cls, value: list[str], info: ValidationInfo) -> list[str]:
+        return short_names(value, info.data.get("custom_task_types", ()))
 
     @model_validator(mode="after")
     def _one_amount(self) -> Corpus:
@@ -212,7 +322,8 @@ class Corpus(_Section):
             raise ValueError("give one of 'samples_per_chunk' and 'accepted_per_task_type'")
         if self.accepted_per_task_type is None and "max_samples_per_chunk" in given:
             raise ValueError("'max_samples_per_chunk' is the ceiling of 'accepted_per_task_type'")
-        foreign = set(self.sampling.per_task_type) - set(self.task_types)
+        drawn = self.sampling.per_task_type
+        foreign = set(short_names(list(drawn), self.custom_task_types)) - set(self.task_types)
         if foreign:
             raise ValueError(
                 f"sampling.per_task_type: '{sorted(foreign)[0]}' is not one of 'task_types'"
@@ -230,6 +341,23 @@ class Corpus(_Section):
                     f"'{value}' is not a cron line; for every night at three: 0 3 * * *"
                 ) from error
         return value
+
+    @property
+    def languages(self) -> list[str]:
+        """Gives ``language`` as a list; an empty one stands for all languages."""
+        return [self.language] if isinstance(self.language, str) else list(self.language or [])
+
+    def full_name(self, task_type: str) -> str:
+        """Gives what the prompt calls `task_type`: its full name, or its own instruction."""
+        custom = self.custom_task_types.get(task_type)
+        return custom.instruction if custom else TASK_TYPES[task_type]
+
+    def unit_of(self, task_type: str) -> str:
+        """Gives the unit of text that `task_type` is asked of: ``paragraph`` or ``sentence``."""
+        custom = self.custom_task_types.get(task_type)
+        if custom:
+            return custom.unit
+        return "sentence" if task_type in SENTENCE_TASK_TYPES else "paragraph"
 
     def path(self, location: str) -> str:
         """Gives `location` with a relative path set against the folder of the YAML file."""
@@ -296,13 +424,16 @@ class Catalogue(dg.ConfigurableResource):
         )
 
 
-def short_names(names: list[str]) -> list[str]:
-    """Gives the short names of task types; raises ``ValueError`` for one unknown or doubled."""
+def short_names(names: list[str], custom: Collection[str] = ()) -> list[str]:
+    """Gives the short names of task types, `custom` ones among them.
+
+    Raises ``ValueError`` for one unknown or doubled.
+    """
     short: list[str] = []
     for name in names:
         known = _SHORT_NAMES.get(name, name)
-        if known not in TASK_TYPES:
-            raise ValueError(_unknown("task type", name, [*TASK_TYPES, *_SHORT_NAMES]))
+        if known not in TASK_TYPES and known not in custom:
+            raise ValueError(_unknown("task type", name, [*TASK_TYPES, *custom, *_SHORT_NAMES]))
         if known in short:
             raise ValueError(f"task type '{name}' stands twice")
         short.append(known)

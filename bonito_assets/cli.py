@@ -127,24 +127,20 @@ def check(
     file: Annotated[Path, typer.Argument(help="A catalogue file, such as corpora/demo.yaml.")],
     sample: Annotated[int, typer.Option(help="Show at most this many documents.", min=1)] = 20,
 ) -> None:
-    """Validate a catalogue file, show a sample of its source and estimate what it will cost.
+    """Validate a catalogue file, read a sample of its source and tell what would happen.
 
-    Nothing is generated. The estimate reads the whole source.
+    Formats, first passages, verdicts, number of generations, and the time where the model has run
+    here before. Nothing is written or generated.
     """
     from bonito_assets import catalogue, runs, settings, summary
-    from resources.model import ModelError
     from resources.store import Store
 
     with _one_sentence_errors():
         corpus = catalogue.load(file)
         runs.check_files(corpus)
-        usable = summary.show_sample(corpus, sample)
-        if not usable:
+        store = Store(root=settings.data_root())
+        if not summary.show_check(store, corpus, settings.generator(), sample):
             _fail(f"{file}: not one of the documents read can be used")
-        try:
-            summary.show_estimate(Store(root=settings.data_root()), corpus, settings.generator())
-        except ModelError as error:
-            typer.echo(f"No estimate without the model's tokenizer: {error}")
 
 
 @app.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from json.encoder import encode_basestring_ascii
 from typing import Any
 
 _CANONICAL = json.JSONEncoder(ensure_ascii=True, sort_keys=True, separators=(",", ":"))
@@ -15,4 +16,9 @@ def digest(*parts: Any) -> str:
     The parts go through JSON, so that ``("ab", "c")`` and ``("a", "bc")`` differ. 128 bits keep
     the chance of one collision among 10^12 ids below 10^-14 (birthday bound).
     """
-    return hashlib.sha256(_CANONICAL.encode(parts).encode("ascii")).hexdigest()[:32]
+    if all(type(part) is str for part in parts):
+        # The same text at a third of the time: millions of ids are made of strings alone.
+        text = f"[{','.join(map(encode_basestring_ascii, parts))}]"
+    else:
+        text = _CANONICAL.encode(parts)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()[:32]

@@ -18,7 +18,7 @@ from fsspec.core import url_to_fs
 from bonito_assets import settings
 from bonito_assets.catalogue import Catalogue, CatalogueError, Corpus, corpora
 from bonito_assets.definitions import defs
-from bonito_assets.ingestion import sources
+from bonito_assets.ingestion.files import SourceError, find_files
 from resources.model import ModelError, is_path, resolve
 
 JOB = "refresh_corpus"
@@ -61,7 +61,7 @@ def asset_names() -> list[str]:
 def check_files(corpus: Corpus) -> None:
     """Raises ``SourceError`` or ``CatalogueError`` for a source or test set that is not there."""
     if corpus.source.dataset is None:
-        sources.find_files(corpus)
+        find_files(corpus)
     if corpus.evaluation is not None:
         test = corpus.path(corpus.evaluation.test)
         filesystem, path = url_to_fs(test)
@@ -270,7 +270,7 @@ def catalogue() -> Catalogue:
 KNOWN_ERRORS = (
     CatalogueError,
     settings.SettingError,
-    sources.SourceError,
+    SourceError,
     ModelError,
     RunRefused,
 )

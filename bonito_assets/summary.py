@@ -4,32 +4,28 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
-from itertools import islice
 from typing import Any
 
 import dagster as dg
+import pyarrow as pa
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from bonito_assets import tables
 from bonito_assets.catalogue import Corpus
-from bonito_assets.chunking.chunks import chunks
-from bonito_assets.chunking.passages import passages
-from bonito_assets.chunking.tokens import token_counter
-from bonito_assets.generation.bill import Bill, rate
-from bonito_assets.generation.estimate import estimate
-from bonito_assets.generation.requests import plan
-from bonito_assets.ingestion import sources
-from bonito_assets.ingestion.documents import documents
-from resources.generation_cache import GenerationCache
+from bonito_assets.preview import Preview, cut, forecast, look
 from resources.generator import Generator
+from resources.model import ModelError
 from resources.store import Store
 
 # Away from a terminal (a log, a pipe) rows must not be broken at 80 columns.
 _console = Console(width=None if sys.stdout.isatty() else 140)
 _SAMPLE_CHARS = 70
+_SHOWN_PASSAGES = 3
 
 
 def show_run(store: Store, corpus: str, seconds: float) -> None:
@@ -51,7 +47,8 @@ def show_run(store: Store, corpus: str, seconds: float) -> None:
     scores = _scores(store, corpus)
     if scores is not None:
         _console.print(scores)
-    _console.print(f"Tables:     {store.uri('warehouse.duckdb')}")
+    tables_at = store.uri("warehouse.duckdb") if store.is_local else store.root
+    _console.print(f"Tables:     {tables_at}")
     for label, name in (
         ("Dataset:", "instruction_dataset"),
         ("Adapter:", "tuned_model"),
@@ -124,42 +121,76 @@ class _Staleness:
         return when.strftime("%Y-%m-%d %H:%M"), state
 
 
-def show_sample(corpus: Corpus, limit: int) -> int:
-    """Prints what the first `limit` items of a source look like; gives how many can be used."""
-    rows = documents(corpus.name, islice(sources.read(corpus), limit)).to_pylist()
-    table = _table(f"corpus {corpus.name}: the first {len(rows):,} documents", "document")
+def show_check(store: Store, corpus: Corpus, generator: Generator, shown: int) -> int:
+    """Prints what a refresh of `corpus` would make of its source; gives how many can be used."""
+    preview = look(corpus)
+    try:
+        passages = cut(corpus, preview, generator)
+    except ModelError as error:
+        passages, problem = None, str(error)
+    _show_source(corpus, preview)
+    _show_documents(preview, passages, shown)
+    verdicts = tables.verdicts(preview.documents)
+    _console.print(f"\nDocuments: {_in_words(verdicts)}")
+    if passages is None:
+        _console.print(f"No passages and no estimate without the model's tokenizer: {problem}")
+        return verdicts.get("accepted", 0)
+    _console.print(f"Passages:  {_in_words(tables.verdicts(passages))}")
+    accepted = passages.filter(passages["rejected_because"].is_null())
+    for row in accepted.slice(0, _SHOWN_PASSAGES).to_pylist():
+        path = " › ".join(row["heading_path"] or [])
+        unit = " and ".join(row["units"])
+        _console.print(f"\n  {unit}, {row['n_tokens']} tokens{', ' + path if path else ''}:")
+        _console.print(f"  {_one_line(row['text'], 3 * _SAMPLE_CHARS)}", markup=False)
+    foreseen = forecast(store, corpus, preview, passages, generator)
+    _console.print(f"\nTask types: {', '.join(corpus.task_types)}; {foreseen.sentence()}")
+    if preview.share < 1:
+        part = f"{preview.share:.1%} of the source" if preview.share else "the first rows alone"
+        _console.print(f"Judged by a sample: {part}.")
+    return verdicts.get("accepted", 0)
+
+
+def _show_source(corpus: Corpus, preview: Preview) -> None:
+    if preview.formats is None:
+        _console.print(f"\ncorpus {corpus.name}: rows of a dataset")
+        return
+    formats = ", ".join(f"{name} {n:,}" for name, n in preview.formats.most_common())
+    hidden = f"; {preview.hidden:,} hidden files are passed by" if preview.hidden else ""
+    _console.print(
+        f"\ncorpus {corpus.name}: {preview.files:,} files, {preview.bytes / 1e6:,.1f} MB "
+        f"({formats}){hidden}"
+    )
+
+
+def _show_documents(preview: Preview, passages: pa.Table | None, shown: int) -> None:
+    counts: Counter[str] = Counter()
+    if passages is not None:
+        accepted = passages.filter(passages["rejected_because"].is_null())
+        counts.update(accepted["doc_id"].to_pylist())
+    rows = preview.documents.slice(0, shown).to_pylist()
+    table = _table(f"the first {len(rows):,} documents", "document")
     for heading in ("characters", "passages"):
         table.add_column(heading, justify="right")
     table.add_column("begins with, or cannot be used because")
-    usable = 0
     for row in rows:
         if row["rejected_because"] is None:
-            usable += 1
-            count = f"{len(passages(row['text'], corpus.chunking.max_chars)):,}"
-            note = " ".join(row["text"].split())[:_SAMPLE_CHARS]
+            count, note = f"{counts[row['doc_id']]:,}", _one_line(row["text"], _SAMPLE_CHARS)
         else:
             count, note = "", f"{row['rejected_because']}: {row['error']}"
-        table.add_row(row["uri"], f"{row['n_chars'] or 0:,}", count, note)
+        table.add_row(escape(row["uri"]), f"{row['n_chars'] or 0:,}", count, escape(note))
     _console.print(table)
-    _console.print(
-        f"Task types: {', '.join(corpus.task_types)}. {usable:,} of {len(rows):,} usable."
-    )
-    return usable
 
 
-def show_estimate(store: Store, corpus: Corpus, generator: Generator) -> None:
-    """Prints what a refresh of `corpus` would generate and cost; reads the whole source."""
-    model = generator.resolve()
-    count_tokens = token_counter(model)
-    cut = chunks(
-        documents(corpus.name, sources.read(corpus)), corpus.chunking.max_chars, count_tokens
-    )
-    asked = plan(cut.to_batches, corpus, model)
-    cache = GenerationCache(store)
-    history = cache.lengths(model.fingerprint), rate(store, model)
-    bill = Bill(corpus.budget, generator.price_per_gpu_hour)
-    found = cache.find(asked.key_batches())
-    _console.print(estimate(asked, found, *history, bill, count_tokens).sentence())
+def _one_line(text: str, chars: int) -> str:
+    """Gives the beginning of `text` as a terminal may show it: without control characters."""
+    line = " ".join(text[: 4 * chars].split())
+    return "".join(char for char in line if char.isprintable())[:chars]
+
+
+def _in_words(counts: dict[str, int]) -> str:
+    accepted = counts.get("accepted", 0)
+    reasons = [f"{code} {n:,}" for code, n in counts.items() if code != "accepted"]
+    return ", ".join([f"{accepted:,} usable", *reasons])
 
 
 def _books(counts: dict[str, int]) -> tuple[str, str, str]:

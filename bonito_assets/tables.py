@@ -15,8 +15,19 @@ import pyarrow as pa
 REJECTIONS: dict[str, str] = {
     "unreadable": "the item could not be read or decoded",
     "unsupported_format": "the file type is not one that can be read",
+    "encrypted": "it can only be opened with a password",
     "empty": "there is no text in it",
+    "too_large": "it is larger than a limit of the corpus",
+    "timed_out": "reading it took longer than the corpus allows",
+    "unsafe_archive": "it is an archive that would swell beyond all measure, or holds another",
+    "outside_source": "it is a link or a path that leaves the source",
+    "changed_while_read": "somebody wrote to it while it was read, again and again",
     "exact_duplicate_document": "another document of the corpus has exactly this text",
+    "too_short": "the passage holds too little text for a task",
+    "boilerplate": "a table of contents, navigation, a licence header or the like",
+    "not_natural_language": "code, numbers, a table of values or garbled text",
+    "wrong_language": "the passage is not in a language of the corpus",
+    "personal_data": "it holds personal data or a secret, which the corpus does not allow",
     "invalid_text": "the prompt holds characters that the model's tokenizer cannot represent",
     "too_long": "prompt and answer do not fit into the model's window",
     "engine_error": "the engine could not answer this prompt, and went on without it",
@@ -25,6 +36,37 @@ REJECTIONS: dict[str, str] = {
     "two_pipes": "the output has more than one <|pipe|>",
     "truncated": "the output hit the token limit before its end",
     "empty_output": "the instruction or the answer is empty",
+    "template_residue": "marks of a prompt, a template or a corpus are left in it",
+    "placeholder_missing": "the passage has no place in it: {{context}} is not there",
+    "placeholder_doubled": "{{context}} stands in it more than once",
+    "placeholder_misplaced": "{{context}} stands in the answer and not in the instruction",
+    "passage_copied": "the passage is written out where {{context}} belongs",
+    "foreign_frame": "it takes the passage for what it is not, such as a review, a film or an app",
+    "repetitive": "the answer says the same words over and over",
+    "question_missing": "the instruction asks nothing",
+    "answer_not_in_passage": "the answer, or the answer asked about, is no stretch of the passage",
+    "answer_in_question": "the answer only repeats the question, or the question gives it away",
+    "answer_too_long": "the answer is longer than its task type allows",
+    "answer_too_short": "the answer is too short for a sentence",
+    "answer_of_other_type": "the answer is a label or letter, which its task type does not give",
+    "answer_not_passage": "the answer should be the passage and nothing else",
+    "options_missing": "the instruction shows no options",
+    "options_unusable": "there are fewer than two options, or one is empty or stands twice",
+    "option_unknown": "the answer is not one of the options",
+    "not_a_question": "the answer should be a question",
+    "block_malformed": "the block of question, options and answer is not whole",
+    "unsupported": "nothing of it, or next to nothing, is in the passage",
+    "label_unknown": "the answer is not a label that the instruction or the task type allows",
+    "claim_missing": "there is no claim or second sentence",
+    "claim_copied": "the claim or second sentence is the passage itself",
+    "word_missing": "the instruction does not name the words that it is about",
+    "word_absent": "a word that it is about is missing where it should stand",
+    "no_opinion": "the passage holds no opinion",
+    "copied": "the answer is copied from the passage",
+    "unrelated": "the answer is about something else",
+    "not_shorter": "the summary is not shorter than the passage",
+    "number_not_in_passage": "a number is not in the passage",
+    "name_not_in_passage": "a name is not in the passage",
     "exact_duplicate": "another row of the corpus has the same instruction and answer",
 }
 
@@ -41,6 +83,8 @@ _CORPUS = _column("corpus", pa.string(), "name of the corpus, its partition key"
 _VERDICT = _column(
     "rejected_because", pa.string(), "code of the first reason against the row; null = accepted"
 )
+
+_HEADINGS = pa.list_(pa.struct([("start_char", pa.int64()), ("level", pa.int64())]))
 
 DOCUMENTS = pa.schema(
     [
@@ -60,8 +104,12 @@ DOCUMENTS = pa.schema(
         ),
         _column("media_type", pa.string(), "format of the source item, as a MIME type"),
         _column("n_chars", pa.int64(), "length of text in Unicode code points"),
+        _column("headings", _HEADINGS, "where the headings stand in text, and how deep"),
+        _column("license", pa.string(), "licence of this document where the source states one"),
         _column("content_sha256", pa.string(), "digest of the bytes the item was read from"),
+        _column("text_digest", pa.string(), "digest of text: documents with one text share it"),
         _column("error", pa.string(), "what went wrong, in a sentence"),
+        _column("warning", pa.string(), "what was lost or replaced while it was read"),
         _VERDICT,
     ]
 )
@@ -79,7 +127,14 @@ CHUNKS = pa.schema(
             "end_char", pa.int64(), "offset after the last code point in documents.text", False
         ),
         _column("text", pa.string(), "the passage: documents.text[start_char:end_char]", False),
-        _column("n_tokens", pa.int64(), "length of the passage in tokens of the Bonito model"),
+        _column("n_tokens", pa.int64(), "tokens of the Bonito model that it adds to a prompt"),
+        _column(
+            "units",
+            pa.list_(pa.string()),
+            "what it serves as: 'paragraph' for most task types, 'sentence' for some; can be both",
+            False,
+        ),
+        _column("heading_path", pa.list_(pa.string()), "the headings over it, outermost first"),
         _VERDICT,
     ]
 )
@@ -118,6 +173,11 @@ _TASK_COLUMNS = [
     _column("task_type", pa.string(), "short name of the task type", False),
     _column("input", pa.string(), "the instruction with the passage in its place"),
     _column("output", pa.string(), "the answer"),
+    _column(
+        "label",
+        pa.string(),
+        "what the answer means, in one word per meaning: entailment, yes, positive, A; null = none",
+    ),
 ]
 
 TASKS = pa.schema([*_TASK_COLUMNS, _VERDICT])
@@ -134,6 +194,21 @@ CURATED_TASKS = pa.schema(
         _column("output_chars", pa.int64(), "length of the answer in code points"),
         _column("duplicate_of", pa.string(), "generation_id of the row kept in its place"),
         _VERDICT,
+    ]
+)
+
+# What was found at the source, file by file, and how much of it there was: by this a refresh knows
+# what it need not read again. Its rows stand in the order of `documents`. It is no stage.
+SOURCE_FILES = pa.schema(
+    [
+        _CORPUS,
+        _column("uri", pa.string(), "where the file was found", False),
+        _column("size", pa.int64(), "length in bytes; null where it was not read"),
+        _column("token", pa.string(), "what an object store says of the content, as an ETag"),
+        _column("content_sha256", pa.string(), "digest of the bytes; null where they were not had"),
+        _column("reader", pa.string(), "digest of the settings and libraries it was read with"),
+        _column("documents", pa.int64(), "rows of documents that it gave", False),
+        _column("left_out", pa.int64(), "rows that the catalogue's 'where' left out", False),
     ]
 )
 

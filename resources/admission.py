@@ -9,11 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from resources.generator import Request
+from resources.generator import Request, window_of
 from resources.model import Model
-
-# Passages are short, so a longer window would only reserve memory that nothing uses.
-DEFAULT_WINDOW = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +32,7 @@ class Admission:
         from transformers import AutoTokenizer
 
         self.tokenizer = AutoTokenizer.from_pretrained(model.folder, trust_remote_code=False)
-        self.window = min(model.max_tokens, window or DEFAULT_WINDOW)
+        self.window = window_of(model, window)
         self.vocabulary = model.vocabulary
         self._opening = _opening(self.tokenizer)
 

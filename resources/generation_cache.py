@@ -28,6 +28,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from resources.generator import Log, Outcome
@@ -141,6 +142,17 @@ class GenerationCache:
             }
 
         return self._segments.steadily(ask)
+
+    def forget(self, keys: Sequence[str]) -> int:
+        """Deletes the rows of `keys`; gives how many there were.
+
+        Each segment that holds one is written anew without it before the old one is deleted. A row
+        that another process appends meanwhile stays.
+        """
+        unwanted = pa.array(sorted(set(keys)), pa.string())
+        if not len(unwanted):
+            return 0
+        return self._segments.steadily(lambda paths: self._segments.without(paths, unwanted))
 
     def compact(self) -> None:
         """Merges small segments where there are many; sweeps what killed writers left behind.
@@ -572,6 +584,24 @@ class _Segments:
                 with contextlib.suppress(FileNotFoundError):
                     self._store.filesystem.rm_file(path)
         self._file.cache_clear()
+
+    def without(self, paths: Sequence[str], keys: pa.Array) -> int:
+        """Takes the rows of `keys` out of `paths`; gives how many there were."""
+        gone = 0
+        for path in paths:
+            held = [self.read(block, ["key"])["key"] for block in self.blocks([path])]
+            hits = sum(pc.sum(pc.is_in(chunk, keys)).as_py() or 0 for chunk in held)
+            if not hits:
+                continue
+            self.verify([path])
+            tables = (self.read(block, SCHEMA.names) for block in self.blocks([path]))
+            kept = (t.filter(pc.invert(pc.is_in(t["key"], keys))) for t in tables)
+            if hits < sum(len(chunk) for chunk in held):
+                self.write(table for table in kept if table.num_rows)
+            self._store.filesystem.rm_file(path)
+            gone += hits
+        self._file.cache_clear()
+        return gone
 
 
 def _parsed(path: str) -> re.Match[str] | None:

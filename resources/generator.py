@@ -18,6 +18,9 @@ from resources.model import Model
 
 Log = Callable[[str], None]
 
+# Passages are short, so a longer window would only reserve memory that nothing uses.
+DEFAULT_WINDOW = 4096
+
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
@@ -66,6 +69,11 @@ class GeneratorError(RuntimeError):
     """
 
 
+def window_of(model: Model, wanted: int | None = None) -> int:
+    """Gives the largest sum of prompt and output tokens that a backend takes for `model`."""
+    return min(model.max_tokens, wanted or DEFAULT_WINDOW)
+
+
 class Session(Protocol):
     """An open generator."""
 
@@ -90,6 +98,10 @@ class Generator(dg.ConfigurableResource, ABC):
     @abstractmethod
     def resolve(self) -> Model:
         """Gives the checkpoint that will be asked; raises ``ModelError`` without one."""
+
+    def window(self, model: Model) -> int:
+        """Gives the largest sum of prompt and output tokens that will be taken."""
+        return window_of(model)
 
     @abstractmethod
     def open(self, log: Log) -> AbstractContextManager[Session]:

@@ -32,7 +32,7 @@ from pydantic import Field, field_validator
 
 from resources.admission import Admission
 from resources.engine_loop import ENGINE_LOOP, EngineArguments, Entry
-from resources.generator import Generator, GeneratorError, Log, Outcome, Request
+from resources.generator import Generator, GeneratorError, Log, Outcome, Request, window_of
 from resources.model import Model, ModelError, is_path, resolve
 
 _SETTING = "BONITO_MODEL"
@@ -96,6 +96,10 @@ class RayCluster(Generator):
     def resolve(self) -> Model:
         """Gives the checkpoint; raises ``ModelError`` when it is not there."""
         return _resolve(self.model, self.arguments)
+
+    def window(self, model: Model) -> int:
+        """Gives the largest sum of prompt and output tokens that will be taken."""
+        return window_of(model, self.arguments.max_model_len)
 
     @contextlib.contextmanager
     def open(self, log: Log) -> Iterator[RaySession]:

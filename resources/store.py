@@ -32,6 +32,10 @@ from fsspec.implementations.local import LocalFileSystem
 # read is soon Python objects too, which take several times the space.
 BATCH_ROWS = 2048
 _READ_ROWS = 1024
+# Columns of which hardly two values are equal.
+_UNIQUE = frozenset(
+    {"text", "input", "output", "uri", "content_sha256", "text_digest", "request_key"}
+)
 # A half-written file this old (in seconds) is nobody's work in progress.
 DAY = 86_400.0
 
@@ -106,29 +110,72 @@ class Store(dg.ConfigurableResource):
 
         Raises ``TableMissing`` when it has not been made.
         """
+        wanted = list(columns) if columns else None
         with self._open(table, corpus) as file:
             reader = pq.ParquetFile(file, pre_buffer=False)
-            yield from reader.iter_batches(_READ_ROWS, columns=list(columns) if columns else None)
+            # One row group at a time: a writer keeps those small where the rows are large.
+            for group in range(reader.num_row_groups):
+                yield from reader.iter_batches(_READ_ROWS, row_groups=[group], columns=wanted)
+
+    def stamps(self, table: str, corpus: str) -> dict[str, str]:
+        """Gives what stands in the footer of `table`: ``digest`` of its content, ``made_from``.
+
+        It is empty when there is no such table.
+        """
+        if not self.exists(table, corpus):
+            return {}
+        with self._open(table, corpus) as file:
+            found = pq.ParquetFile(file).metadata.metadata or {}
+        names = ("digest", "made_from")
+        return {n: found[key].decode() for n in names if (key := f"bonito.{n}".encode()) in found}
+
+    def written(self, table: str, corpus: str) -> Written | None:
+        """Gives what is known of `table` of `corpus` without reading it, None without one."""
+        if not self.exists(table, corpus):
+            return None
+        path = self.table_path(table, corpus)
+        with self._open(table, corpus) as file:
+            rows = pq.ParquetFile(file).metadata.num_rows
+        place = self.uri(table, f"corpus={corpus}", "data.parquet")
+        digest_of_it = self.stamps(table, corpus).get("digest", "")
+        return Written(place, rows, self.filesystem.size(path), digest_of_it)
 
     def write(self, table: str, corpus: str, data: pa.Table) -> Written:
         """Replaces `table` of `corpus` in one step; the old table stays if writing fails."""
         return self.write_batches(table, corpus, data.schema, rebatched(data))
 
     def write_batches(
-        self, table: str, corpus: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]
+        self,
+        table: str,
+        corpus: str,
+        schema: pa.Schema,
+        batches: Iterable[pa.RecordBatch],
+        made_from: str | None = None,
     ) -> Written:
-        """Replaces `table` of `corpus` by `batches` as they come, holding one at a time."""
+        """Replaces `table` of `corpus` by `batches` as they come, holding one at a time.
+
+        `made_from` is kept in the footer for whoever asks later whether it is still right.
+        """
         place = (table, f"corpus={corpus}", "data.parquet")
         self.sweep(*place[:-1], older_than=DAY)
         content = Digest(schema)
-        options = {"compression": "zstd", "write_page_checksum": True}
+        options = {
+            "compression": "zstd",
+            "write_page_checksum": True,
+            # Where a group's values are few, as of verdicts; of text it would only cost time.
+            "use_dictionary": [f.name for f in schema if f.name not in _UNIQUE],
+        }
         with self.new_file(*place) as file, pq.ParquetWriter(file, schema, **options) as writer:
             for batch in batches:
                 writer.write_batch(batch)
                 content.add(batch)
+            stamps = {"bonito.digest": content.hexdigest()}
+            if made_from is not None:
+                stamps["bonito.made_from"] = made_from
+            writer.add_key_value_metadata(stamps)
         size = self.filesystem.size(self._path(*place))
         self.refresh_warehouse()
-        return Written(self.uri(*place), content.rows, size, content.hexdigest())
+        return Written(self.uri(*place), content.rows, size, stamps["bonito.digest"])
 
     def segments(self, *parts: str) -> list[str]:
         """Gives the paths of the Parquet files of an append-only folder, oldest name first."""

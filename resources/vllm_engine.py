@@ -22,7 +22,7 @@ from pydantic import Field, field_validator
 from resources.admission import Admission
 from resources.engine_loop import ENGINE_LOOP, EngineArguments, Entry
 from resources.engine_process import EngineLost, EngineProcess
-from resources.generator import Generator, GeneratorError, Log, Outcome, Request
+from resources.generator import Generator, GeneratorError, Log, Outcome, Request, window_of
 from resources.model import Model, resolve
 
 # Prompts are judged by so many: the tokenizer is faster by the batch, and 64 take 10 ms.
@@ -88,6 +88,10 @@ class VllmEngine(Generator):
         """Gives what is set of the engine's arguments."""
         fields = dataclasses.fields(EngineArguments)
         return EngineArguments(**{field.name: getattr(self, field.name) for field in fields})
+
+    def window(self, model: Model) -> int:
+        """Gives the largest sum of prompt and output tokens that will be taken."""
+        return window_of(model, self.max_model_len)
 
     @contextlib.contextmanager
     def open(self, log: Log) -> Iterator[VllmSession]:

@@ -27,8 +27,16 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from resources.admission import DEFAULT_WINDOW, Admission
-from resources.generator import Generator, GeneratorError, Log, Outcome, Request, Sampling
+from resources.admission import Admission
+from resources.generator import (
+    DEFAULT_WINDOW,
+    Generator,
+    GeneratorError,
+    Log,
+    Outcome,
+    Request,
+    Sampling,
+)
 from resources.model import Model, resolve
 
 if TYPE_CHECKING:

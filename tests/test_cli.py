@@ -72,11 +72,11 @@ def test_an_unknown_asset_to_stop_after_is_answered_with_the_list(bonito, tmp_pa
 
 def test_check_shows_a_sample_and_generates_nothing(bonito, tmp_path):
     catalogue(tmp_path, GOOD)
-    (tmp_path / "corpora" / "docs" / "b.pdf").write_bytes(b"%PDF")
+    (tmp_path / "corpora" / "docs" / "b.pdf").write_bytes(b"%PDF-1.7 cut off")
     done = bonito("check", "corpora/mine.yaml")
     assert done.returncode == 0
     assert "The heron waits" in done.stdout
-    assert "unsupported_format" in done.stdout
+    assert "unreadable" in done.stdout
     assert not (tmp_path / "data").exists()
 
 

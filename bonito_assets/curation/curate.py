@@ -1,4 +1,4 @@
-"""Judges tasks as a set, in DuckDB: empty and truncated rows, and exact duplicates."""
+"""Judges tasks as a set, in DuckDB: exact duplicates."""
 
 from __future__ import annotations
 

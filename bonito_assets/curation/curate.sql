@@ -9,15 +9,12 @@ with judged as (
         t.task_type,
         t.input,
         t.output,
+        t.label,
         g.mean_logprob,
         length(t.input)  as input_chars,
         length(t.output) as output_chars,
         t.place,
-        case
-            when t.rejected_because is not null then t.rejected_because
-            when g.finish_reason is distinct from 'stop' then 'truncated'
-            when regexp_full_match(t.input, '\s*') or regexp_full_match(t.output, '\s*') then 'empty_output'
-        end as reason,
+        t.rejected_because as reason,
         -- Case and runs of whitespace do not make two rows different.
         lower(regexp_replace(t.input,  '\s+', ' ', 'g')) as same_input,
         lower(regexp_replace(t.output, '\s+', ' ', 'g')) as same_output
@@ -43,6 +40,7 @@ select
     j.task_type,
     j.input,
     j.output,
+    j.label,
     j.mean_logprob,
     j.input_chars,
     j.output_chars,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bonito_assets.generation.bill import Bill, Rate
 from bonito_assets.generation.prompts import prompt
@@ -37,6 +37,16 @@ class Estimate:
     gpu_seconds: float | None
     money: float | None
 
+    def scaled(self, factor: float) -> Estimate:
+        """Gives the estimate for `factor` times as many passages."""
+        times = {
+            name: round(getattr(self, name) * factor)
+            for name in ("due", "cached", "to_generate", "prompt_tokens", "output_tokens")
+        }
+        seconds = None if self.gpu_seconds is None else self.gpu_seconds * factor
+        money = None if self.money is None else self.money * factor
+        return replace(self, **times, gpu_seconds=seconds, money=money)
+
     def sentence(self) -> str:
         """Gives the estimate for people."""
         text = f"estimate: {self.to_generate:,} of {self.due:,} outputs to generate"
@@ -67,7 +77,7 @@ def estimate(
     tokens are those of the passage and of the frame around it.
     """
     frames = dict(zip(plan.corpus.task_types, count_tokens(
-        [prompt("", task_type) for task_type in plan.corpus.task_types]
+        [prompt("", plan.corpus.full_name(task_type)) for task_type in plan.corpus.task_types]
     ), strict=True))  # fmt: skip
     base, slope = _TYPICAL_TOKENS, 0.0
     if weight_bytes(plan.model.folder) < _SMALL_BYTES:

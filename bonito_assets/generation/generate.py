@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from bonito_assets.generation.bill import Bill
 from bonito_assets.generation.canaries import canaries
 from bonito_assets.generation.requests import Plan
-from bonito_assets.parsing.bonito_output import parse
+from bonito_assets.parsing.bonito_output import upstream
 from bonito_assets.progress import Progress
 from resources import model_checks
 from resources.generation_cache import Found, GenerationCache
@@ -135,7 +135,7 @@ def _is_kept(outcome: Outcome) -> bool:
     """Tells whether an output has Bonito's format; what later stages refuse is not known yet."""
     if outcome.finish_reason != "stop":
         return False
-    return parse(outcome.output, "").rejected_because is None
+    return upstream(outcome.output, "").rejected_because is None
 
 
 def _rates(bill: Bill) -> str:

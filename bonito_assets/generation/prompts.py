@@ -18,9 +18,13 @@ _ZERO_WIDTH_SPACE = "\u200b"
 
 
 def prompt(passage: str, task_type: str) -> str:
-    """Gives the prompt for `passage` and the short name of a task type, without the BOS token."""
+    """Gives the prompt for `passage`, without the BOS token.
+
+    `task_type` is the short name of one of Bonito's task types, or what stands in the place of
+    its full name: ``Corpus.full_name``, which is a custom type's instruction.
+    """
     return (
-        f"<|tasktype|>\n{TASK_TYPES[task_type]}\n"
+        f"<|tasktype|>\n{TASK_TYPES.get(task_type, task_type)}\n"
         f"<|context|>\n{neutralise(passage.strip())}\n<|task|>\n"
     )
 

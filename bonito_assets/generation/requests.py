@@ -18,7 +18,7 @@ from bonito_assets.identity import digest
 from resources.generator import Request, Sampling
 from resources.model import Model
 
-CHUNK_COLUMNS = ("chunk_id", "text", "n_tokens", "rejected_because")
+CHUNK_COLUMNS = ("chunk_id", "text", "n_tokens", "units", "rejected_because")
 _KEYS_AT_ONCE = 1024
 
 
@@ -37,27 +37,36 @@ class Plan:
     """Every output that a corpus calls for, in the order of its passages, task types and samples.
 
     It is gone through more than once and never held: ``chunks`` reads the table anew, in batches.
-    ``amounts`` are the outputs per task type. Where they are no multiple of the passages, those
-    first in ``ranks`` get one more; the ranks follow the passages' texts and not their places, so
-    that the choice is spread over the corpus and an edit elsewhere leaves it as it is.
+    A task type is asked of the passages of its unit only. ``amounts`` are the outputs per task
+    type. Where they are no multiple of the passages, those first in rank get one more;
+    ``ranks[unit]`` holds the rank of each accepted passage, -1 where it is not of that unit. They
+    follow the passages' texts and not their places, so that the choice is spread over the corpus
+    and an edit elsewhere leaves it as it is.
     """
 
     chunks: Callable[[], Iterable[pa.RecordBatch]]
     corpus: Corpus
     model: Model
-    ranks: np.ndarray
+    ranks: Mapping[str, np.ndarray]
     amounts: Mapping[str, int]
 
     def __len__(self) -> int:
         return sum(self.amounts.values())
 
     def __iter__(self) -> Iterator[Planned]:
-        passages = zip(accepted(self.chunks()), self.ranks, strict=True)
-        shares = {t: divmod(amount, len(self.ranks)) for t, amount in self.amounts.items()}
-        for (chunk_id, text, n_tokens), rank in passages:
-            for task_type, (whole_rounds, extra) in shares.items():
-                for sample in range(whole_rounds + (rank < extra)):
+        shares = [
+            (t, self.ranks[self.corpus.unit_of(t)], *divmod(amount, max(1, self.passages(t))))
+            for t, amount in self.amounts.items()
+        ]
+        for number, (chunk_id, text, n_tokens, _) in enumerate(accepted(self.chunks())):
+            for task_type, ranks, whole_rounds, extra in shares:
+                rank = ranks[number]
+                for sample in range(0 if rank < 0 else whole_rounds + (rank < extra)):
                     yield Planned(chunk_id, text, n_tokens, task_type, sample)
+
+    def passages(self, task_type: str) -> int:
+        """Gives the number of passages that `task_type` is asked of."""
+        return int((self.ranks[self.corpus.unit_of(task_type)] >= 0).sum())
 
     def key_batches(self) -> Iterator[list[str]]:
         """Gives the keys of all entries, a thousand at a time."""
@@ -70,14 +79,16 @@ class Plan:
 
         It does not hold the passage's place, so a passage that moved costs nothing.
         """
-        asked = hashlib.sha256(prompt(entry.passage, entry.task_type).encode("utf-8")).hexdigest()
+        asked = hashlib.sha256(self._prompt(entry).encode("utf-8")).hexdigest()
         return digest(asked, self._drawn[entry.task_type], entry.sample)
 
     def request(self, entry: Planned, key: str) -> Request:
         """Gives what a backend is asked for `entry`, whose key is `key`."""
         seed = int(key[:8], 16) if self.corpus.reproducible else None
-        asked = prompt(entry.passage, entry.task_type)
-        return Request(key, asked, self._sampling[entry.task_type], seed)
+        return Request(key, self._prompt(entry), self._sampling[entry.task_type], seed)
+
+    def _prompt(self, entry: Planned) -> str:
+        return prompt(entry.passage, self.corpus.full_name(entry.task_type))
 
     @cached_property
     def _sampling(self) -> dict[str, Sampling]:
@@ -103,20 +114,36 @@ def plan(chunks: Callable[[], Iterable[pa.RecordBatch]], corpus: Corpus, model: 
 
     A corpus that asks for rows to be kept, and not for samples, begins with as many outputs.
     """
-    order = np.array([int(digest(text)[:15], 16) for _, text, _ in accepted(chunks())], np.int64)
-    ranks = np.empty(len(order), np.int64)
-    ranks[np.argsort(order, kind="stable")] = np.arange(len(order))
-    if corpus.accepted_per_task_type is None:
-        amount = len(ranks) * corpus.samples_per_chunk
-    else:
-        amount = min(corpus.accepted_per_task_type, len(ranks) * corpus.max_samples_per_chunk)
-    return Plan(chunks, corpus, model, ranks, dict.fromkeys(corpus.task_types, amount))
+    order = []
+    members: dict[str, list[bool]] = {corpus.unit_of(t): [] for t in corpus.task_types}
+    for _, text, _, units in accepted(chunks()):
+        order.append(int(digest(text)[:15], 16))
+        for unit, is_member in members.items():
+            is_member.append(unit in units)
+    ranks = {unit: _ranks(np.array(order, np.int64), members[unit]) for unit in members}
+    made = Plan(chunks, corpus, model, ranks, {})
+    amounts = {}
+    for task_type in corpus.task_types:
+        passages = made.passages(task_type)
+        if corpus.accepted_per_task_type is None:
+            amounts[task_type] = passages * corpus.samples_per_chunk
+        else:
+            ceiling = passages * corpus.max_samples_per_chunk
+            amounts[task_type] = min(corpus.accepted_per_task_type, ceiling)
+    return made.widened(amounts)
 
 
-def accepted(chunks: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, str, int]]:
-    """Gives id, text and tokens of the accepted passages."""
+def _ranks(order: np.ndarray, is_member: list[bool]) -> np.ndarray:
+    ranks = np.full(len(order), -1, np.int64)
+    members = np.flatnonzero(is_member)
+    ranks[members[np.argsort(order[members], kind="stable")]] = np.arange(len(members))
+    return ranks
+
+
+def accepted(chunks: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, str, int, list[str]]]:
+    """Gives id, text, tokens and units of the accepted passages."""
     for batch in chunks:
         columns = (batch[name].to_pylist() for name in CHUNK_COLUMNS)
-        for chunk_id, text, n_tokens, rejected_because in zip(*columns, strict=True):
+        for chunk_id, text, n_tokens, units, rejected_because in zip(*columns, strict=True):
             if rejected_because is None:
-                yield chunk_id, text, n_tokens
+                yield chunk_id, text, n_tokens, units

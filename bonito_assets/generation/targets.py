@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pyarrow as pa
 
@@ -14,6 +14,7 @@ from bonito_assets.curation.curate import curate
 from bonito_assets.generation.generate import Generated, Widen
 from bonito_assets.generation.requests import Plan
 from bonito_assets.generation.table import generations
+from bonito_assets.parsing.judge import judge_of
 from bonito_assets.parsing.tasks import tasks
 from resources.generator import Log
 from resources.store import Store
@@ -32,8 +33,8 @@ def widen(store: Store, corpus: Corpus, log: Log) -> Widen:
             return None
         plan = generated.plan
         rows = pa.Table.from_batches(generations(generated), tables.GENERATIONS)
-        counts = kept(store, rows, store.read("chunks", corpus.name))
-        amounts = next_amounts(plan.amounts, counts, corpus, len(plan.ranks))
+        counts = kept(store, corpus, rows, store.read("chunks", corpus.name))
+        amounts = next_amounts(plan.amounts, counts, corpus, plan.passages)
         for task_type, amount in plan.amounts.items():
             line = f"{task_type}: {counts[task_type]:,} of {amount:,} outputs kept"
             if amounts[task_type] > amount:
@@ -49,9 +50,9 @@ def widen(store: Store, corpus: Corpus, log: Log) -> Widen:
     return wider
 
 
-def kept(store: Store, generations: pa.Table, chunks: pa.Table) -> Counter[str]:
+def kept(store: Store, corpus: Corpus, generations: pa.Table, chunks: pa.Table) -> Counter[str]:
     """Gives the rows per task type that the stages after this one keep of `generations`."""
-    read = tasks(generations, chunks)
+    read = tasks(generations, chunks, judge_of(corpus))
     with store.connect() as connection:
         judged = curate(connection, read, generations)
     accepted = judged.filter(judged["rejected_because"].is_null())
@@ -59,17 +60,20 @@ def kept(store: Store, generations: pa.Table, chunks: pa.Table) -> Counter[str]:
 
 
 def next_amounts(
-    amounts: Mapping[str, int], kept: Mapping[str, int], corpus: Corpus, passages: int
+    amounts: Mapping[str, int],
+    kept: Mapping[str, int],
+    corpus: Corpus,
+    passages: Callable[[str], int],
 ) -> dict[str, int]:
     """Gives the outputs to ask for per task type, so that as many are kept as the corpus wants.
 
     They equal `amounts` when every type has enough, or has reached its ceiling of
-    ``max_samples_per_chunk`` outputs per passage.
+    ``max_samples_per_chunk`` outputs per passage, of which `passages` gives the number.
     """
     wanted = corpus.accepted_per_task_type
-    ceiling = passages * corpus.max_samples_per_chunk
     following = {}
     for task_type, amount in amounts.items():
+        ceiling = passages(task_type) * corpus.max_samples_per_chunk
         short = wanted - kept.get(task_type, 0)
         if short > 0 and amount < ceiling:
             rate = max(kept.get(task_type, 0) / amount, _LEAST_RATE)

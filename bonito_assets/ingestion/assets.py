@@ -2,11 +2,10 @@
 
 import dagster as dg
 
-from bonito_assets.books import Books
 from bonito_assets.catalogue import Catalogue, CatalogueError, corpora
 from bonito_assets.checks import corpus_check
-from bonito_assets.ingestion import sources
-from bonito_assets.ingestion.documents import documents as build_documents
+from bonito_assets.ingestion.documents import refresh
+from bonito_assets.ingestion.files import SourceError
 from bonito_assets.metadata import definition_metadata, table_metadata
 from resources.store import Store
 
@@ -18,7 +17,7 @@ READABLE = "some_document_is_readable"
     group_name="ingestion",
     kinds={"python", "parquet"},
     owners=["team:bonito"],
-    code_version="1",
+    code_version="2",
     metadata=definition_metadata("documents"),
     check_specs=[
         corpus_check(READABLE, "documents", "At least one document of the source can be used.")
@@ -31,29 +30,25 @@ def documents(
 
     An item that cannot be read keeps its place with a verdict, so that the number of rows is the
     number of things that you pointed at. All character offsets further down count from `text`.
+    Files whose bytes are as they were are not read again; what is gone at the source is gone here.
     """
-    selection = sources.Selection()
     try:
-        corpus = catalogue.corpus(context.partition_key)
-        table = build_documents(corpus.name, sources.read(corpus, selection))
-    except (CatalogueError, sources.SourceError) as error:
+        made = refresh(store, catalogue.corpus(context.partition_key), context.log.info)
+    except (CatalogueError, SourceError) as error:
         raise dg.Failure(str(error), allow_retries=False) from error
-    written = store.write("documents", corpus.name, table)
-    usable = table.num_rows - sum(v is not None for v in table["rejected_because"].to_pylist())
+    books, seen = made.books, made.seen
     return dg.MaterializeResult(
         metadata={
-            **table_metadata(
-                Books.of(table, "doc_id"), written, ["uri", "title", "text", "n_chars"]
-            ),
-            "rows left out by 'where'": selection.left_out,
+            **table_metadata(books, made.written, ["uri", "title", "text", "n_chars"]),
+            **seen.metadata(),
         },
-        data_version=dg.DataVersion(written.digest),
+        data_version=dg.DataVersion(made.written.digest),
         check_results=[
             dg.AssetCheckResult(
-                passed=usable > 0,
+                passed=books.accepted > 0,
                 check_name=READABLE,
-                description=f"{usable:,} of {table.num_rows:,} documents can be used"
-                + ("" if usable else "; `bonito check` on the catalogue file shows why"),
+                description=f"{books.accepted:,} of {books.rows:,} documents can be used"
+                + ("" if books.accepted else "; `bonito check` on the catalogue file shows why"),
             )
         ],
     )

@@ -1,13 +1,22 @@
-"""The asset `tasks`."""
+"""The asset `tasks` and the checks on what was kept."""
+
+from typing import Any
 
 import dagster as dg
 
+from bonito_assets import tables
 from bonito_assets.books import Books
-from bonito_assets.catalogue import corpora
-from bonito_assets.checks import books_balance, books_balance_spec
+from bonito_assets.catalogue import Catalogue, corpora
+from bonito_assets.checks import books_balance, books_balance_spec, corpus_check
 from bonito_assets.metadata import definition_metadata, table_metadata
-from bonito_assets.parsing.tasks import tasks as build_tasks
+from bonito_assets.parsing.judge import judge_of
+from bonito_assets.parsing.report import Verdicts
+from bonito_assets.parsing.tasks import CHUNK_COLUMNS, GENERATION_COLUMNS, Passages, read
+from bonito_assets.tuning.plots import as_markdown
 from resources.store import Store
+
+SOMETHING_KEPT = "something_kept"
+MOST_KEPT = "most_kept"
 
 
 @dg.asset(
@@ -16,23 +25,75 @@ from resources.store import Store
     group_name="parsing",
     kinds={"python", "parquet"},
     owners=["team:bonito"],
-    code_version="1",
+    code_version="2",
     metadata=definition_metadata("tasks"),
-    check_specs=[books_balance_spec("tasks", "generations")],
+    check_specs=[
+        books_balance_spec("tasks", "generations"),
+        corpus_check(SOMETHING_KEPT, "tasks", "Of the outputs that were read, some were kept."),
+        corpus_check(
+            MOST_KEPT,
+            "tasks",
+            "Of each task type at least half of the outputs were kept.",
+            blocking=False,
+        ),
+    ],
 )
-def tasks(context: dg.AssetExecutionContext, store: Store) -> dg.MaterializeResult:
-    """One row per generation, read as instruction and answer, or with the reason why not.
+def tasks(
+    context: dg.AssetExecutionContext, catalogue: Catalogue, store: Store
+) -> dg.MaterializeResult:
+    """One row per generation: instruction, answer and label, or the reason why there are none.
 
-    An output must hold exactly one `<|pipe|>`; the passage takes the place of `{{context}}`.
+    An output is kept when it is what its task type promises: an extractive answer is a stretch of
+    the passage, a choice is among the options shown, a label is one that the instruction names.
     Reading again with other rules costs no generation.
     """
-    corpus = context.partition_key
-    generations = store.read("generations", corpus)
-    table = build_tasks(generations, store.read("chunks", corpus))
-    written = store.write("tasks", corpus, table)
-    books = Books.of(table, "generation_id")
+    corpus = catalogue.corpus(context.partition_key)
+    verdicts, books = Verdicts(), Books(tables.TASKS, "generation_id")
+    passages = Passages(lambda: store.batches("chunks", corpus.name, CHUNK_COLUMNS))
+    generations = store.batches("generations", corpus.name, GENERATION_COLUMNS)
+    rows = books.passing(read(generations, passages, judge_of(corpus), verdicts.enter))
+    written = store.write_batches("tasks", corpus.name, tables.TASKS, rows)
+    due = sum(batch.num_rows for batch in store.batches("generations", corpus.name, ["sample"]))
     return dg.MaterializeResult(
-        metadata=table_metadata(books, written, ["task_type", "input", "output"]),
+        metadata={
+            **table_metadata(books, written, ["task_type", "input", "output", "label"]),
+            **_metadata(verdicts),
+        },
         data_version=dg.DataVersion(written.digest),
-        check_results=[books_balance(generations.num_rows, books)],
+        check_results=[books_balance(due, books), *_kept(verdicts)],
     )
+
+
+def _metadata(verdicts: Verdicts) -> dict[str, Any]:
+    if not verdicts.task_types:
+        return {}
+    return {
+        "verdicts by task type": dg.MetadataValue.md(verdicts.markdown()),
+        "labels of kept rows": dg.MetadataValue.md(verdicts.labels_markdown()),
+        "kept": dg.MetadataValue.md(as_markdown(verdicts.plot(), "shares of the verdicts")),
+        **{f"kept of {name}": verdicts.kept_rate(name) for name in verdicts.task_types},
+    }
+
+
+def _kept(verdicts: Verdicts) -> list[dg.AssetCheckResult]:
+    """Judges that something was kept, and that no task type keeps less than half."""
+    kept = sum(n for (_, verdict), n in verdicts.counts.items() if verdict is None)
+    outputs = sum(verdicts.counts.values())
+    poor = verdicts.under_half()
+    named = ", ".join(f"{name} {rate:.0%}" for name, rate in poor.items())
+    return [
+        dg.AssetCheckResult(
+            check_name=SOMETHING_KEPT,
+            passed=kept > 0 or outputs == 0,
+            description=f"{kept:,} of {outputs:,} outputs were kept",
+        ),
+        dg.AssetCheckResult(
+            check_name=MOST_KEPT,
+            passed=not poor,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=f"less than half was kept of: {named}; such a type does not suit this text"
+            if poor
+            else "at least half was kept of every task type",
+            metadata={f"kept of {name}": rate for name, rate in poor.items()},
+        ),
+    ]

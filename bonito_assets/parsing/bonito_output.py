@@ -11,25 +11,23 @@ from typing import NamedTuple
 from bonito_assets.tables import CONTEXT_SLOT, PIPE
 
 
-class Parsed(NamedTuple):
-    """Instruction and answer, or the code of the reason why there are none."""
+class Task(NamedTuple):
+    """Instruction and answer with the passage in place, or the code of the reason against them.
+
+    Of a row that is refused after it was split, both are there too, so that a person can look.
+    """
 
     input: str | None
     output: str | None
+    label: str | None
     rejected_because: str | None
 
 
-def parse(output: str, passage: str) -> Parsed:
-    """Gives instruction and answer of one output, or the verdict on it. Never raises."""
+def upstream(output: str, passage: str) -> Task:
+    """Gives what the upstream rule makes of one output; it has no labels. Never raises."""
     sides = output.split(PIPE)
-    if len(sides) < 2:
-        return Parsed(None, None, "no_pipe")
-    if len(sides) > 2:
-        return Parsed(None, None, "two_pipes")
-    instruction, answer = (_fill(side.strip(), passage.strip()) for side in sides)
-    return Parsed(instruction, answer, None)
-
-
-def _fill(side: str, passage: str) -> str:
+    if len(sides) != 2:
+        return Task(None, None, None, "no_pipe" if len(sides) < 2 else "two_pipes")
     # One pass: a slot inside the passage itself is text and stays.
-    return side.replace(CONTEXT_SLOT, passage)
+    instruction, answer = (side.strip().replace(CONTEXT_SLOT, passage.strip()) for side in sides)
+    return Task(instruction, answer, None, None)

@@ -34,8 +34,13 @@ def instruction_dataset(
     digest of the content; earlier releases stay under `releases/`.
     """
     corpus = catalogue.corpus(context.partition_key)
+    # Of the texts only those of the tasks are published.
     books = {
-        name: store.read(name, corpus.name) for name in ("documents", "chunks", "curated_tasks")
+        "documents": store.read("documents", corpus.name, ["license", "rejected_because"]),
+        "chunks": store.read(
+            "chunks", corpus.name, ["chunk_id", "start_char", "end_char", "rejected_because"]
+        ),
+        "curated_tasks": store.read("curated_tasks", corpus.name),
     }
     accepted = books["curated_tasks"]["rejected_because"].null_count
     if not accepted:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import yaml
 
 from bonito_assets import tables
-from bonito_assets.catalogue import TASK_TYPES, Corpus
+from bonito_assets.catalogue import Corpus
 from bonito_assets.metadata import markdown_table, verdict_table
 from bonito_assets.publishing.release import Release
 
@@ -52,9 +52,10 @@ def card(corpus: Corpus, release: Release, books: Mapping[str, pa.Table], model:
             "",
             _funnel(release, books),
             "",
+            *_licenses(books["documents"]),
             "## Rows by task type",
             "",
-            _by_task_type(release),
+            _by_task_type(release, corpus),
             "",
             "## What became of each generation",
             "",
@@ -94,18 +95,30 @@ def _funnel(release: Release, books: Mapping[str, pa.Table]) -> str:
     return markdown_table(steps)
 
 
+def _licenses(documents: pa.Table) -> list[str]:
+    """Gives the section on what the documents themselves state, if any of them does."""
+    stated = documents["license"].drop_null().value_counts().to_pylist()
+    if not stated:
+        return []
+    rows = [
+        {"licence": entry["values"], "documents": f"{entry['counts']:,}"}
+        for entry in sorted(stated, key=lambda entry: (-entry["counts"], entry["values"]))
+    ]
+    return ["## Licences that documents state", "", markdown_table(rows), ""]
+
+
 def _accepted(table: pa.Table) -> int:
     return table["rejected_because"].null_count
 
 
-def _by_task_type(release: Release) -> str:
+def _by_task_type(release: Release, corpus: Corpus) -> str:
     counts: dict[str, int] = {}
     for rows in release.splits.values():
         for entry in rows["task_type"].value_counts().to_pylist():
             counts[entry["values"]] = counts.get(entry["values"], 0) + entry["counts"]
     return markdown_table(
         [
-            {"task type": name, "meaning": TASK_TYPES[name], "rows": f"{n:,}"}
+            {"task type": name, "meaning": corpus.full_name(name), "rows": f"{n:,}"}
             for name, n in sorted(counts.items(), key=lambda item: -item[1])
         ]
     )

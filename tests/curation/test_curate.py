@@ -35,16 +35,13 @@ def verdicts(rows):
     ("row", "verdict"),
     [
         (("Q", "A", None, "stop", -1.0), None),
-        (("Q", "A", None, "length", -1.0), "truncated"),
-        (("Q", "", None, "stop", -1.0), "empty_output"),
-        (("", "A", None, "stop", -1.0), "empty_output"),
-        (("Q", " \n", None, "stop", -1.0), "empty_output"),
-        (("Q", "", None, "length", -1.0), "truncated"),
-        ((None, None, "no_pipe", "length", -1.0), "no_pipe"),
+        (("Q", "A", "truncated", "length", -1.0), "truncated"),
+        (("Q", "A", "label_unknown", "stop", -1.0), "label_unknown"),
+        ((None, None, "no_pipe", "stop", -1.0), "no_pipe"),
         ((None, None, "too_long", None, None), "too_long"),
     ],
 )
-def test_the_first_reason_that_applies_stands(row, verdict):
+def test_a_verdict_of_an_earlier_stage_stands(row, verdict):
     assert verdicts([row]) == [verdict]
 
 
@@ -71,7 +68,7 @@ def test_one_question_with_two_answers_is_two_rows():
 
 
 def test_a_refused_row_is_no_reason_to_refuse_another():
-    rows = [("Q", "A", None, "length", -0.1), ("Q", "A", None, "stop", -1.0)]
+    rows = [("Q", "A", "truncated", "length", -0.1), ("Q", "A", None, "stop", -1.0)]
     assert verdicts(rows) == ["truncated", None]
 
 

@@ -32,6 +32,7 @@ def house(tmp_path, base):
             "start_char": 0,
             "end_char": len(text),
             "text": text,
+            "units": ["paragraph"],
         }
         for n, text in enumerate(PASSAGES)
     ]

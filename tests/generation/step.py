@@ -74,7 +74,8 @@ def corpus():
 def chunks(number):
     return tables.build("chunks", [
         {"corpus": "c", "chunk_id": f"c{i}", "doc_id": f"d{i}", "position": 0, "start_char": 0,
-         "end_char": 30, "text": f"The passage with number {i}.", "n_tokens": 9}
+         "end_char": 30, "text": f"The passage with number {i}.", "n_tokens": 9,
+         "units": ["paragraph"]}
         for i in range(number)
     ])  # fmt: skip
 

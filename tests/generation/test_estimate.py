@@ -32,7 +32,7 @@ def store(tmp_path):
 def asked(tmp_path):
     rows = tables.build("chunks", [
         {"corpus": "c", "chunk_id": f"c{i}", "doc_id": "d", "position": i, "start_char": 0,
-         "end_char": 1, "text": text, "n_tokens": len(text.split())}
+         "end_char": 1, "text": text, "n_tokens": len(text.split()), "units": ["paragraph"]}
         for i, text in enumerate(PASSAGES)
     ])  # fmt: skip
     corpus = Corpus(

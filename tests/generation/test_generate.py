@@ -24,7 +24,7 @@ def corpus(**changes):
 def chunks(texts):
     return tables.build("chunks", [
         {"corpus": "c", "chunk_id": f"c{i}", "doc_id": f"d{i}", "position": 0, "start_char": 0,
-         "end_char": len(text), "text": text, "n_tokens": 1}
+         "end_char": len(text), "text": text, "n_tokens": 1, "units": ["paragraph"]}
         for i, text in enumerate(texts)
     ])  # fmt: skip
 

@@ -15,7 +15,7 @@ def store(tmp_path):
     store = Store(root=str(tmp_path))
     rows = [
         {"corpus": "c", "chunk_id": f"c{i}", "doc_id": "d", "position": i, "start_char": 0,
-         "end_char": 1, "text": f"passage {i}", "n_tokens": 2}
+         "end_char": 1, "text": f"passage {i}", "n_tokens": 2, "units": ["paragraph"]}
         for i in range(30)
     ]  # fmt: skip
     store.write("chunks", "c", tables.build("chunks", rows))

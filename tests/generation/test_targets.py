@@ -19,6 +19,8 @@ from resources.store import Store
 
 def corpus(wanted, ceiling=10, **changes):
     settings = {"task_types": ["nli", "exqa"], "source": {"files": "x"}, **changes}
+    # What the fake generator writes has the form of a task and no more.
+    settings["parsing"] = {"mode": "upstream"}
     return Corpus(
         name="c",
         folder="/",
@@ -31,7 +33,7 @@ def corpus(wanted, ceiling=10, **changes):
 def chunk(i, text):
     return {
         "corpus": "c", "chunk_id": f"c{i}", "doc_id": f"d{i}", "position": 0, "start_char": 0,
-        "end_char": len(text), "text": text, "n_tokens": 1,
+        "end_char": len(text), "text": text, "n_tokens": 1, "units": ["paragraph"],
     }  # fmt: skip
 
 
@@ -44,13 +46,13 @@ def chunk(i, text):
 def test_amounts_only_grow_and_never_beyond_the_ceiling(amounts, share, wanted, passages):
     made = corpus(wanted, ceiling=5)
     before = {"nli": min(amounts, passages * 5)}
-    after = next_amounts(before, {"nli": int(before["nli"] * share)}, made, passages)
+    after = next_amounts(before, {"nli": int(before["nli"] * share)}, made, lambda _type: passages)
     assert before["nli"] <= after["nli"] <= passages * 5
 
 
 def test_a_type_that_has_enough_is_not_asked_for_more():
     amounts = {"nli": 100, "exqa": 100}
-    after = next_amounts(amounts, {"nli": 80, "exqa": 40}, corpus(80), passages=1000)
+    after = next_amounts(amounts, {"nli": 80, "exqa": 40}, corpus(80), lambda _type: 1000)
     assert after["nli"] == 100
     assert after["exqa"] == 100 + 105  # 40 short at a kept rate of 0.4, and 5%
 
@@ -87,7 +89,7 @@ def test_rounds_go_on_until_enough_is_kept_downstream(store, generator, monkeypa
     monkeypatch.setattr(generator, "_answer", often_useless)
     done, _ = refresh(store, generator, corpus(30))
     rows = pa.Table.from_batches(generations(done), tables.GENERATIONS)
-    counts = kept(store, rows, store.read("chunks", "c"))
+    counts = kept(store, corpus(30), rows, store.read("chunks", "c"))
     assert all(30 <= counts[t] <= 45 for t in ("nli", "exqa"))
     assert rows.num_rows == len(done.plan) < 400
 

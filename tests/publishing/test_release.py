@@ -8,8 +8,6 @@ from hypothesis import given
 
 from bonito_assets import tables
 from bonito_assets.catalogue import Corpus
-from bonito_assets.ingestion.documents import documents
-from bonito_assets.ingestion.sources import Item
 from bonito_assets.publishing.card import card
 from bonito_assets.publishing.release import build, write
 from bonito_assets.publishing.split import validation_documents
@@ -27,7 +25,7 @@ CORPUS = Corpus(
 def books(n_documents, rows_each=2, refused=1):
     chunks = tables.build("chunks", [
         {"corpus": "c", "chunk_id": f"k{d}", "doc_id": f"d{d}", "position": 0, "start_char": d,
-         "end_char": d + 5, "text": "P", "n_tokens": 1}
+         "end_char": d + 5, "text": "P", "n_tokens": 1, "units": ["paragraph"]}
         for d in range(n_documents)
     ])  # fmt: skip
     curated = tables.build("curated_tasks", [
@@ -37,8 +35,11 @@ def books(n_documents, rows_each=2, refused=1):
         for d in range(n_documents)
         for i in range(rows_each + refused)
     ])  # fmt: skip
-    items = [Item(f"{d}.txt", None, text=f"text {d}") for d in range(n_documents)]
-    return {"documents": documents("c", items), "chunks": chunks, "curated_tasks": curated}
+    documents = tables.build("documents", [
+        {"corpus": "c", "doc_id": f"d{d}", "uri": f"{d}.txt", "text": f"text {d}"}
+        for d in range(n_documents)
+    ])  # fmt: skip
+    return {"documents": documents, "chunks": chunks, "curated_tasks": curated}
 
 
 def publish(folder, n_documents, previous=None, **kwargs):

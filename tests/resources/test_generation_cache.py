@@ -583,3 +583,56 @@ def test_what_a_killed_writer_had_written_is_all_there_once(store, kills):
     assert found.present.all()
     outputs = found.rows(0, len(keys))["output"].to_pylist()
     assert outputs == [f"output {number}" for _, number in promised]
+
+
+# Forgetting
+
+
+def test_what_is_forgotten_is_missing_and_the_rest_is_as_it_was(store, cache):
+    put(cache, 1, 2, 3)
+    put(cache, 2, 4)
+    put(cache, 5)
+    before = {path.name for path in segments(store)}
+    assert cache.forget([key(2), key(99), key(2)]) == 2
+    assert outputs(cache, 1, 2, 3, 4, 5) == ["output 1", None, "output 3", "output 4", "output 5"]
+    # A segment that holds none of the keys is not touched.
+    assert len(before & {path.name for path in segments(store)}) == 1
+    assert cache.forget([key(2)]) == cache.forget([]) == 0
+
+
+def test_a_segment_of_which_all_is_forgotten_goes(store, cache):
+    put(cache, 1, 2)
+    assert cache.forget([key(1), key(2)]) == 2
+    assert segments(store) == []
+    assert outputs(cache, 1, 2) == [None, None]
+
+
+def test_what_is_forgotten_can_be_written_anew(store, cache):
+    put(cache, 1, output="first")
+    cache.forget([key(1)])
+    put(cache, 1, output="second")
+    assert outputs(cache, 1) == ["second"]
+
+
+def test_segments_of_the_first_version_forget_too(store, cache):
+    put_first_version(store, 1, 2)
+    assert cache.forget([key(1)]) == 1
+    assert outputs(cache, 1, 2) == [None, "output 2"]
+    # The row that stays has no model in either form.
+    assert cache.lengths("m") == {}
+
+
+@given(
+    written=st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=6), max_size=4),
+    unwanted=st.lists(st.integers(0, 11), max_size=6),
+)
+@settings(max_examples=15, deadline=None)
+def test_exactly_the_rows_of_the_keys_are_forgotten(written, unwanted):
+    with tempfile.TemporaryDirectory() as folder:
+        cache = GenerationCache(Store(root=folder))
+        for numbers in written:
+            put(cache, *numbers)
+        everything = [number for numbers in written for number in numbers]
+        assert cache.forget([key(n) for n in unwanted]) == sum(n in unwanted for n in everything)
+        present = cache.find([[key(n) for n in range(12)]]).present.tolist()
+        assert present == [n in everything and n not in unwanted for n in range(12)]

@@ -145,3 +145,21 @@ def test_the_clock_stays_out_of_the_digest():
     one = table(1).append_column("created_at", pa.array([1]))
     two = table(1).append_column("created_at", pa.array([2]))
     assert digest(one) == digest(two)
+
+
+def test_a_table_carries_the_digest_of_its_content_and_what_it_was_made_from(store):
+    assert store.stamps("chunks", "c") == {}
+    written = store.write("chunks", "c", table(1, 2))
+    assert store.stamps("chunks", "c") == {"digest": written.digest}
+    batches = table(3).to_batches()
+    store.write_batches("tasks", "c", table(3).schema, batches, made_from=written.digest)
+    assert store.stamps("tasks", "c")["made_from"] == store.stamps("chunks", "c")["digest"]
+    assert store.read("tasks", "c") == table(3)
+
+
+def test_a_table_that_another_program_wrote_carries_no_stamps(store):
+    import pyarrow.parquet as pq
+
+    store.write("chunks", "c", table(1))
+    pq.write_table(table(1), store.table_path("chunks", "c"))
+    assert store.stamps("chunks", "c") == {}
