@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import string
 from collections.abc import Collection, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +22,7 @@ from pydantic import (
 )
 
 from bonito_assets.ingestion import reading
+from bonito_assets.parsing.words import bare
 from resources import generator
 
 corpora = dg.DynamicPartitionsDefinition(name="corpora")
@@ -229,12 +229,12 @@ class CustomTaskType(_Section):
     @field_validator("labels")
     @classmethod
     def _distinct(cls, value: list[str] | None) -> list[str] | None:
-        marks = string.whitespace + string.punctuation
-        said = [label.lower().strip(marks) for label in value or ()]
-        for label, bare in zip(value or (), said, strict=True):
-            if not bare:
-                raise ValueError(f"'{label}' cannot be a label: it holds no letter or digit")
-            if said.count(bare) > 1:
+        # As answers are compared: two labels that an answer could mean both are one label twice.
+        said = [bare(label) for label in value or ()]
+        for label, compared in zip(value or (), said, strict=True):
+            if not compared:
+                raise ValueError(f"'{label}' cannot be a label: it is nothing but punctuation")
+            if said.count(compared) > 1:
                 raise ValueError(f"label '{label}' stands twice")
         return value
 

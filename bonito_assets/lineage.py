@@ -10,28 +10,37 @@ import pyarrow as pa
 from resources.generation_cache import GenerationCache
 from resources.store import Store
 
+# Passages of the last refresh whose text no longer stands in their document. Those of a file that
+# could not be read this time may be there again the next, so they are none.
 _GONE = """
     create temp table gone as
-        select doc_id from chunks where corpus = $corpus
-        except select doc_id from documents where corpus = $corpus
+        select c.chunk_id, c.text
+        from chunks c left join documents d using (corpus, doc_id)
+        where c.corpus = $corpus
+            and (d.text is null or not contains(d.text, c.text))
+            and not exists (
+                from documents r
+                where r.corpus = $corpus and r.text is null and (
+                    c.uri = r.uri
+                    or starts_with(c.uri, r.uri || '#')
+                    or starts_with(c.uri, r.uri || '!/')
+                )
+            )
 """
-# Outputs about documents that are gone, and that no other row calls for: equal passages of two
-# documents share one.
+# Outputs about these, unless another row calls for them: equal passages share one.
 _ORPHANED = """
     with rows as (
-        select
-            g.request_key,
-            c.text,
-            c.corpus = $corpus and c.doc_id in (from gone) as is_gone
-        from generations g join chunks c using (corpus, chunk_id)
+        select g.request_key, gone.text
+        from generations g
+        left join gone on g.corpus = $corpus and gone.chunk_id = g.chunk_id
     )
     select request_key, sha256(any_value(text))
-    from rows group by request_key having bool_and(is_gone)
+    from rows group by request_key having bool_and(text is not null)
 """
 
 
 class Orphans:
-    """Outputs in the cache that belong to passages of documents that `documents` no longer has.
+    """Outputs in the cache about passages that no document holds any longer.
 
     They are found by the passages of the last refresh, so this is to be made before `chunks` is
     written anew. A passage that comes again, in a file that was renamed for instance, keeps them.

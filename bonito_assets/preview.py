@@ -60,9 +60,13 @@ def look(corpus: Corpus, most_bytes: int = MOST_BYTES) -> Preview:
     if not whole:
         # A table longer than the sample: as many characters as bytes is about right for text.
         size = min(size, sum(read["n_chars"].drop_null().to_pylist()))
+    share = size / total if total else 1.0
+    if corpus.source.limit is not None:
+        # The whole has no more rows than that, however large the source is.
+        share = max(share, min(1.0, read.num_rows / corpus.source.limit))
     return Preview(
         read,
-        size / total if total else 1.0,
+        share,
         len(listing.files),
         total,
         listing.hidden,

@@ -26,6 +26,7 @@ from resources.store import Store
 _console = Console(width=None if sys.stdout.isatty() else 140)
 _SAMPLE_CHARS = 70
 _SHOWN_PASSAGES = 3
+_SHOWN_FORMATS = 12
 
 
 def show_run(store: Store, corpus: str, seconds: float) -> None:
@@ -54,7 +55,7 @@ def show_run(store: Store, corpus: str, seconds: float) -> None:
         ("Adapter:", "tuned_model"),
         ("Report:", "evaluation"),
     ):
-        if store.published(name, corpus) is not None:
+        if store.is_published(name, corpus):
             _console.print(f"{label:<11} {store.uri(name, corpus)}")
     _console.print("\nNext: make ui (graph, samples and history in the browser)")
     _console.print(f"      bonito status {corpus}")
@@ -138,9 +139,9 @@ def show_check(store: Store, corpus: Corpus, generator: Generator, shown: int) -
     _console.print(f"Passages:  {_in_words(tables.verdicts(passages))}")
     accepted = passages.filter(passages["rejected_because"].is_null())
     for row in accepted.slice(0, _SHOWN_PASSAGES).to_pylist():
-        path = " › ".join(row["heading_path"] or [])
-        unit = " and ".join(row["units"])
-        _console.print(f"\n  {unit}, {row['n_tokens']} tokens{', ' + path if path else ''}:")
+        path = _one_line(" › ".join(row["heading_path"] or []), 2 * _SAMPLE_CHARS)
+        head = f"{' and '.join(row['units'])}, {row['n_tokens']} tokens"
+        _console.print(f"\n  {head}{', ' + path if path else ''}:", markup=False)
         _console.print(f"  {_one_line(row['text'], 3 * _SAMPLE_CHARS)}", markup=False)
     foreseen = forecast(store, corpus, preview, passages, generator)
     _console.print(f"\nTask types: {', '.join(corpus.task_types)}; {foreseen.sentence()}")
@@ -154,7 +155,8 @@ def _show_source(corpus: Corpus, preview: Preview) -> None:
     if preview.formats is None:
         _console.print(f"\ncorpus {corpus.name}: rows of a dataset")
         return
-    formats = ", ".join(f"{name} {n:,}" for name, n in preview.formats.most_common())
+    counts = preview.formats.most_common(_SHOWN_FORMATS)
+    formats = escape(", ".join(f"{_one_line(name, 20)} {n:,}" for name, n in counts))
     hidden = f"; {preview.hidden:,} hidden files are passed by" if preview.hidden else ""
     _console.print(
         f"\ncorpus {corpus.name}: {preview.files:,} files, {preview.bytes / 1e6:,.1f} MB "
@@ -177,7 +179,8 @@ def _show_documents(preview: Preview, passages: pa.Table | None, shown: int) -> 
             count, note = f"{counts[row['doc_id']]:,}", _one_line(row["text"], _SAMPLE_CHARS)
         else:
             count, note = "", f"{row['rejected_because']}: {row['error']}"
-        table.add_row(escape(row["uri"]), f"{row['n_chars'] or 0:,}", count, escape(note))
+        uri, note = _one_line(row["uri"], 3 * _SAMPLE_CHARS), _one_line(note, 5 * _SAMPLE_CHARS)
+        table.add_row(escape(uri), f"{row['n_chars'] or 0:,}", count, escape(note))
     _console.print(table)
 
 

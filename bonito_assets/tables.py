@@ -119,6 +119,7 @@ CHUNKS = pa.schema(
         _CORPUS,
         _column("chunk_id", pa.string(), "digest of document, offsets and text", False),
         _column("doc_id", pa.string(), "the document it was cut from", False),
+        _column("uri", pa.string(), "where that document was read"),
         _column("position", pa.int64(), "number of the passage in its document, from 0", False),
         _column(
             "start_char", pa.int64(), "offset of the first code point in documents.text", False

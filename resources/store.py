@@ -187,9 +187,12 @@ class Store(dg.ConfigurableResource):
         path = self._path(*parts)
         filesystem = self.filesystem
         if not self.is_local:
-            # Object stores show a file only when it is whole, at close.
-            with filesystem.open(path, "wb") as file:
-                yield file
+            # An object appears when it is closed, after an error too: so it is made here first.
+            with tempfile.TemporaryFile(prefix="bonito-") as whole:
+                yield whole  # type: ignore[misc]
+                whole.seek(0)
+                with filesystem.open(path, "wb") as file:
+                    shutil.copyfileobj(whole, file)
             return
         final = Path(path)
         final.parent.mkdir(parents=True, exist_ok=True)
@@ -230,9 +233,13 @@ class Store(dg.ConfigurableResource):
         self.filesystem.get(path, str(local), recursive=True)
         return local
 
+    def is_published(self, *parts: str) -> bool:
+        """Tells whether there is a published folder, without fetching it."""
+        return self.filesystem.exists(self._path(*parts))
+
     def published(self, *parts: str) -> Path | None:
         """Gives the local path of a published folder, or None when there is none yet."""
-        return self.folder(*parts) if self.filesystem.exists(self._path(*parts)) else None
+        return self.folder(*parts) if self.is_published(*parts) else None
 
     @contextlib.contextmanager
     def new_folder(self, *parts: str) -> Iterator[Path]:

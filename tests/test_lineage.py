@@ -41,6 +41,7 @@ def write(store, corpus, documents, chunked=None):
                 "corpus": corpus,
                 "chunk_id": f"{corpus}-{name}",
                 "doc_id": name,
+                "uri": name,
                 "position": 0,
                 "start_char": 0,
                 "end_char": len(text),
@@ -162,3 +163,21 @@ def test_where_nothing_is_gone_or_nothing_was_made_nothing_is_forgotten(store):
 def test_what_was_never_in_the_cache_is_no_error(store):
     write(store, "c", {}, chunked={"a": "never generated"})
     assert forget_removed(store, "c") == 0
+
+
+def test_a_paragraph_that_was_edited_away_is_forgotten_and_one_that_stands_is_not(store):
+    remember(store, "first", "second")
+    write(store, "c", {"a": "the first stands"}, chunked={"a": "first"})
+    assert forget_removed(store, "c") == 0
+    write(store, "c", {"a": "another text"}, chunked={"a": "second"})
+    assert forget_removed(store, "c") == 1
+    assert remembered(store, "first", "second") == [True, False]
+
+
+@pytest.mark.parametrize("inside", ["f.jsonl", "f.jsonl#3", "f.jsonl!/member.txt"])
+def test_a_file_that_cannot_be_read_this_time_keeps_its_outputs(store, inside):
+    remember(store, "kept", "gone")
+    old = {inside: "kept", "f.jsonlx": "gone"}
+    write(store, "c", {"f.jsonl": None}, chunked=old)
+    assert forget_removed(store, "c") == 1
+    assert remembered(store, "kept", "gone") == [True, False]

@@ -18,10 +18,9 @@ from bonito_assets.chunking.passages import (
 from bonito_assets.chunking.sentences import Heading, sentences
 from bonito_assets.identity import digest
 
-UNITS = ("paragraph", "sentence")
 Judge = Callable[[str, Collection[str]], str | None]
 
-_DOCUMENT_COLUMNS = ("corpus", "doc_id", "text", "headings", "rejected_because")
+_DOCUMENT_COLUMNS = ("corpus", "doc_id", "uri", "text", "headings", "rejected_because")
 # Enough text for the tokenizer to use all cores, and little beside the rest of the process.
 _CHARS_AT_ONCE = 4_000_000
 # Word processors have nine levels of headings, HTML six.
@@ -31,6 +30,7 @@ _DEEPEST = 9
 class _Document(NamedTuple):
     corpus: str
     doc_id: str
+    uri: str
     text: str
     headings: list[Heading]
 
@@ -64,11 +64,11 @@ def _groups(batches: Iterable[pa.RecordBatch]) -> Iterator[list[_Document]]:
     for batch in batches:
         columns = [batch[name] for name in _DOCUMENT_COLUMNS]
         for row in range(batch.num_rows):
-            corpus, doc_id, text, headings, rejected_because = (c[row].as_py() for c in columns)
-            if rejected_because is not None:
+            corpus, doc_id, uri, text, headings, verdict = (c[row].as_py() for c in columns)
+            if verdict is not None:
                 continue
             places = [(heading["start_char"], heading["level"]) for heading in headings or ()]
-            group.append(_Document(corpus, doc_id, text, sorted(places)))
+            group.append(_Document(corpus, doc_id, uri, text, sorted(places)))
             size += len(text)
             if size >= _CHARS_AT_ONCE:
                 yield group
@@ -119,6 +119,7 @@ def _rows(
                 "corpus": document.corpus,
                 "chunk_id": digest(document.doc_id, start, end, text),
                 "doc_id": document.doc_id,
+                "uri": document.uri,
                 "position": position,
                 "start_char": start,
                 "end_char": end,

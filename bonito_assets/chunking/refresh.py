@@ -11,12 +11,8 @@ from bonito_assets.catalogue import CatalogueError, Corpus
 from bonito_assets.chunking.chunks import Judge, chunks
 from bonito_assets.chunking.filters import judge
 from bonito_assets.chunking.language import in_language
-from bonito_assets.chunking.tokens import (
-    CountTokens,
-    passage_counter,
-    token_budget,
-    token_counter,
-)
+from bonito_assets.chunking.passages import CountTokens
+from bonito_assets.chunking.tokens import passage_counter, token_budget, token_counter
 from bonito_assets.generation.prompts import prompt
 from bonito_assets.identity import digest
 from bonito_assets.lineage import Orphans

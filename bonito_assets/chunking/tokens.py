@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+from bonito_assets.chunking.passages import CountTokens
 from bonito_assets.generation.prompts import neutralise, prompt
 from resources.model import Model
-
-CountTokens = Callable[[Sequence[str]], list[int]]
 
 # The end of the frame before a passage and the beginning of the one after it. Tokens may reach over
 # both seams, so a passage is counted between them.

@@ -79,15 +79,18 @@ def open_dataset(corpus: Corpus) -> Opened:
     path = str(local) if local.exists() else wanted.path
     uri = "/".join(part for part in (path, wanted.name, wanted.split) if part)
     try:
+        # Before the rows: of a folder that is replaced meanwhile, old rows are then read again,
+        # and never taken for the new ones.
+        digest_of_files = _local_digest(local) if local.exists() else None
         if (local / "state.json").exists() or (local / "dataset_dict.json").exists():
             saved = load_from_disk(path)
             found = saved[wanted.split] if isinstance(saved, dict) else saved
-            return Opened(uri, _local_digest(local), found)
+            return Opened(uri, digest_of_files, found)
         if local.exists():
             # Streamed: what `datasets` prepares of local files it keeps by size and date, and
             # would hand out again after an edit that keeps both.
             found = load_dataset(path, wanted.name, split=wanted.split, streaming=True)
-            return Opened(uri, _local_digest(local), found)
+            return Opened(uri, digest_of_files, found)
         revision = _commit(wanted.path, wanted.revision)
         found = load_dataset(
             path,

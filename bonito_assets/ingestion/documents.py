@@ -1,7 +1,7 @@
 """One refresh of `documents`: every item of the source, read anew only where it changed.
 
 Files are looked at in the order of their uris, which is also the order of the table, so that the
-last table and the new listing are gone through side by side and neither is held in memory.
+last table and the new listing are gone through side by side and no rows are held in memory.
 """
 
 from __future__ import annotations
@@ -246,10 +246,13 @@ class LastTime:
             self._files = store.read(FILES, corpus).to_pylist()
         self._by_uri = {file["uri"]: file for file in self._files}
         self._next = 0
-        self._batches: Iterator[pa.RecordBatch] = (
-            store.batches(TABLE, corpus, tables.DOCUMENTS.names) if self._files else iter(())
-        )
+        self._batches: Iterator[pa.RecordBatch] = iter(())
         self._held: pa.RecordBatch | None = None
+        if self._files:
+            self._batches = store.batches(TABLE, corpus, tables.DOCUMENTS.names)
+            self._held = next(self._batches, None)  # from here on the file is open
+            if store.stamps(TABLE, corpus).get("digest") != digest_of_table:
+                self._files, self._by_uri = [], {}  # somebody has written another table meanwhile
 
     def file(self, uri: str) -> dict[str, Any] | None:
         """Gives what is known of the file called `uri`."""
@@ -325,9 +328,19 @@ def _from_files(
                     if number in due.job.lost:
                         entry["reader"] = None  # it is to be tried again
                 if due.ends:
+                    if not entry["documents"] and not entry["left_out"]:
+                        # A table that is read in stretches: each of them alone may be blank.
+                        yield _row_of_empty_table(entry, how)
+                        entry["documents"] = 1
                     seen.left_out += entry["left_out"]
                     ledger.append(entry)
                     progress.advance()
+
+
+def _row_of_empty_table(entry: dict[str, Any], how: Reading) -> pa.RecordBatch:
+    sha256 = entry["content_sha256"]
+    item = Item(entry["uri"], None, sha256, rejected_because="empty", error="holds no rows")
+    return rendering.rows([(0, item)], how).select(tables.DOCUMENTS.names)
 
 
 def _running_ahead(stretches: Iterator[_Due], jobs: int) -> Iterator[_Due]:

@@ -11,11 +11,12 @@ import glob
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import fsspec
+from fsspec.asyn import AsyncFileSystem
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.utils import glob_translate
 
@@ -60,7 +61,8 @@ def find_files(corpus: Corpus) -> Listing:
 
     Hidden files are left out and counted. A relative pattern gives uris relative to the
     catalogue's folder, so that a moved project keeps its document ids. Raises ``SourceError`` for a
-    pattern that names nothing and for a URL of a kind that is not allowed.
+    pattern that names nothing, for a folder that cannot be listed and for a URL of a kind that is
+    not allowed.
     """
     found: dict[str, SourceFile] = {}
     hidden = 0
@@ -78,7 +80,24 @@ def find_files(corpus: Corpus) -> Listing:
                 f"{corpus.folder / (corpus.name + '.yaml')} at a file, a folder or a glob"
             )
         found.update((file.uri, file) for file in files)
-    return Listing([found[uri] for uri in sorted(found)], hidden)
+    return Listing(_with_uris_as_text(found), hidden)
+
+
+def _with_uris_as_text(found: dict[str, SourceFile]) -> list[SourceFile]:
+    """Gives the files of `found` by uri; a uri that is taken already gets "~2" at its end.
+
+    A name on disk need not be valid UTF-8, and what its odd bytes are written as may be the name
+    of another file. That one keeps its uri: a backslash sorts before what stands for odd bytes.
+    """
+    files: dict[str, SourceFile] = {}
+    for name in sorted(found):
+        text = uri = os.fsencode(name).decode("utf-8", "backslashreplace")
+        number = 1
+        while uri in files:
+            number += 1
+            uri = f"{text}~{number}"
+        files[uri] = replace(found[name], uri=uri)
+    return [files[uri] for uri in sorted(files)]
 
 
 def _absence(location: str) -> str:
@@ -100,7 +119,7 @@ def _matches(corpus: Corpus, pattern: str) -> Iterator[SourceFile | None]:
         relative = not scheme and not Path(pattern).is_absolute()
         yield from _local(filesystem, path, corpus.folder if relative else None)
     else:
-        yield from _remote(filesystem, path)
+        yield from _remote(corpus, filesystem, path)
 
 
 def _local(
@@ -108,9 +127,7 @@ def _local(
 ) -> Iterator[SourceFile | None]:
 
     def uri_of(entry: str) -> str:
-        name = Path(os.path.relpath(entry, relative_to)).as_posix() if relative_to else entry
-        # A name on disk need not be valid UTF-8; a uri is text.
-        return os.fsencode(name).decode("utf-8", "backslashreplace")
+        return Path(os.path.relpath(entry, relative_to)).as_posix() if relative_to else entry
 
     if os.path.exists(path) and not os.path.isdir(path):  # noqa: PTH110, PTH112
         # Whoever names one file means it, even where it is a link.
@@ -118,20 +135,20 @@ def _local(
         yield SourceFile(uri_of(path), real, filesystem, _size(real), root=os.path.dirname(real))  # noqa: PTH120
         return
     fixed, wanted, depth = path, None, None
+    passed: list[re.Pattern[str]] = []
     if not os.path.isdir(path):  # noqa: PTH112
         fixed = _fixed_part(path)
-        try:
-            wanted = re.compile(glob_translate(path))
-        except ValueError as error:  # '**' beside other characters
-            raise SourceError(f"source.files: '{path}': {error}") from error
-        depth = None if "**" in path else path.removeprefix(fixed).strip("/").count("/")
+        wanted, passed, depth = _compiled(path), _folders(path, fixed), _depth(path, fixed)
     if not os.path.isdir(fixed or "/"):  # noqa: PTH112
         return
     fixed = fixed.rstrip("/")
     root = os.path.realpath(fixed or "/")
     for entry, is_link in _walk(fixed, depth):
         if wanted is not None and not wanted.fullmatch(entry):
-            continue
+            # A link to a folder hides what the pattern would have found behind it.
+            through = is_link and any(folder.fullmatch(entry) for folder in passed)
+            if not (through and os.path.isdir(entry)):  # noqa: PTH112
+                continue
         if any(part.startswith(".") for part in entry.removeprefix(fixed).split("/")):
             yield None
             continue
@@ -176,17 +193,22 @@ def _is_within(path: str, root: str) -> bool:
     return path == root or path.startswith(root.rstrip("/") + "/")
 
 
-def _remote(filesystem: fsspec.AbstractFileSystem, path: str) -> Iterator[SourceFile | None]:
+def _remote(
+    corpus: Corpus, filesystem: fsspec.AbstractFileSystem, path: str
+) -> Iterator[SourceFile | None]:
     filesystem.invalidate_cache()
-    if glob.has_magic(path) and not filesystem.exists(path):
-        fixed = _fixed_part(path)
-        found = filesystem.glob(path, detail=True)
-    else:
-        fixed = path
-        found = filesystem.find(path, detail=True)
+    try:
+        fixed, found = _listed(filesystem, path)
+    except SourceError:
+        raise
+    except FileNotFoundError:
+        return
+    except Exception as error:  # the client of a store may raise anything
+        raise SourceError(
+            f"corpus '{corpus.name}': source.files: '{filesystem.unstrip_protocol(path)}' "
+            f"cannot be listed: {type(error).__name__}: {error}"
+        ) from error
     for entry, known in found.items():
-        if known.get("type") == "directory":
-            continue
         if any(part.startswith(".") for part in entry.removeprefix(fixed).split("/")):
             yield None
             continue
@@ -195,9 +217,86 @@ def _remote(filesystem: fsspec.AbstractFileSystem, path: str) -> Iterator[Source
         )
 
 
+def _listed(
+    filesystem: fsspec.AbstractFileSystem, path: str
+) -> tuple[str, dict[str, dict[str, Any]]]:
+    """Gives the folder that was listed and, by name, what the store says of each file.
+
+    Raises whatever the client raises for a folder that it may not list: an answer without that
+    folder would look like "all deleted".
+    """
+    fixed, wanted, depth = path, None, None
+    if glob.has_magic(path) and not filesystem.exists(path):
+        fixed = _fixed_part(path)
+        wanted, depth = _compiled(path), _depth(path, fixed)
+    if depth is None and _lists_at_once(filesystem):
+        found = filesystem.find(fixed, detail=True)
+    else:
+        found = dict(_walk_store(filesystem, fixed, depth))
+        if not found and wanted is None and filesystem.isfile(path):
+            found = {path: filesystem.info(path)}
+    return fixed, {
+        name: known
+        for name, known in found.items()
+        if known.get("type") != "directory" and (wanted is None or wanted.fullmatch(name))
+    }
+
+
+def _lists_at_once(filesystem: fsspec.AbstractFileSystem) -> bool:
+    """Tells whether a store has a listing of all depths of its own, as object stores do.
+
+    The one that the others inherit passes over folders that it may not list.
+    """
+    kind = type(filesystem)
+    find = getattr(kind, "_find", kind.find)
+    return find not in (fsspec.AbstractFileSystem.find, AsyncFileSystem._find)
+
+
+def _walk_store(
+    filesystem: fsspec.AbstractFileSystem, folder: str, depth: int | None
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Gives every file below `folder`, `depth` folders deep.
+
+    fsspec's own walk tells of errors in the first folder only.
+    """
+    waiting = [(folder, 0)]
+    while waiting:
+        place, level = waiting.pop()
+        try:
+            entries = filesystem.ls(place, detail=True)
+        except FileNotFoundError:
+            continue  # a store has no empty folders
+        for known in entries:
+            name = known["name"]
+            if known["type"] != "directory":
+                yield name, known
+            # Only downwards: a web page may link to anything.
+            elif name.rstrip("/").startswith(f"{place.rstrip('/')}/") and level != depth:
+                waiting.append((name, level + 1))
+
+
 def _fixed_part(path: str) -> str:
     magic = re.search(r"[*?\[]", path)
     return (path[: magic.start()] if magic else path).rpartition("/")[0]
+
+
+def _compiled(path: str) -> re.Pattern[str]:
+    """Gives what a name must match; raises ``SourceError`` for '**' beside other characters."""
+    try:
+        return re.compile(glob_translate(path))
+    except ValueError as error:
+        raise SourceError(f"source.files: '{path}': {error}") from error
+
+
+def _folders(path: str, fixed: str) -> list[re.Pattern[str]]:
+    """Gives what the folders match that the glob `path` goes through below `fixed`."""
+    parts = path.split("/")
+    return [_compiled("/".join(parts[:end])) for end in range(fixed.count("/") + 2, len(parts))]
+
+
+def _depth(path: str, fixed: str) -> int | None:
+    """Gives how many folders deep the glob `path` looks below `fixed`, None for all of them."""
+    return None if "**" in path else path.removeprefix(fixed).strip("/").count("/")
 
 
 def _token(known: dict[str, Any]) -> str | None:

@@ -21,8 +21,8 @@ _JSONL = "application/jsonl"
 # What a file is shows in its first bytes; a tar archive says so at byte 257.
 _HEAD = 4096
 
-# A member is told before it is read, by its number: if reading it takes the process down, the
-# next one goes on after it.
+# A member is told before it is read or passed over, by its number: if reading it takes the process
+# down, the next one goes on after it.
 Begin = Callable[[int, str], None]
 
 
@@ -121,10 +121,10 @@ def _file(
     empty = True
     for number, member in enumerate(archives.members(file, media_type, size, reading.limits)):
         empty = False
-        if number < start:
-            continue
         inside = f"{uri}!/{member.name}"
         begin(number, inside)
+        if number < start:
+            continue
         yield from _member(inside, member, reading)
     if empty:
         raise Refused("empty", "is an archive without files, hidden ones apart")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import sys
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -10,8 +11,9 @@ from bonito_assets.identity import digest
 
 # Counts up when the same bytes give other items than before: what was read earlier is read again.
 _READERS = 1
-# Libraries whose next release may read a file otherwise.
-_LIBRARIES = ("pypdfium2", "lxml", "charset-normalizer")
+# Libraries whose next release may read a file otherwise. So may Python itself, which reads CSV
+# and archives.
+_LIBRARIES = ("pypdfium2", "lxml", "charset-normalizer", "pyarrow", "orjson", "pyyaml")
 
 
 @dataclass(frozen=True)
@@ -56,4 +58,4 @@ class Reading:
     def fingerprint(self) -> str:
         """Gives the digest of everything but the bytes that the items of a file depend on."""
         versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
-        return digest(_READERS, self.to_json(), versions)
+        return digest(_READERS, self.to_json(), versions, list(sys.version_info[:2]))

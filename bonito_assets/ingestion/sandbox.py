@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
@@ -23,7 +24,7 @@ import pyarrow as pa
 from bonito_assets.ingestion import wire
 from bonito_assets.ingestion.items import Item
 from bonito_assets.ingestion.reading import Reading
-from bonito_assets.ingestion.rendering import SCHEMA, rows
+from bonito_assets.ingestion.rendering import SCHEMA, clean, rows
 from bonito_assets.ingestion.snapshot import Part
 from bonito_assets.ingestion.worker import MEMORY_EXIT
 
@@ -34,6 +35,12 @@ _START_SECONDS = 60.0
 # Of a table or an archive, this many times limits.ratio of its size may come out as text, and
 # this many characters in any case.
 _HARMLESS_BYTES = 1 << 30
+# Members of one archive that may take a worker down: each may cost all of limits.seconds, so that
+# one archive could keep a refresh busy for weeks.
+_LOST_MEMBERS = 20
+# What a worker gets of the environment: enough to start, and no credentials, which the parsers of
+# strangers' files have no need of.
+_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONPATH")
 
 
 @dataclass(frozen=True)
@@ -141,6 +148,8 @@ class Sandbox:
 
     def _read(self, worker: _Worker | None, job: Job) -> _Worker | None:
         cursor, careful = (0, 0), False
+        nobodys_fault: tuple[int, int] | None = None
+        lost_members: Counter[int] = Counter()
         while cursor[0] < len(job.entries):
             if worker is None:
                 worker = _Worker(self._reading)
@@ -158,14 +167,29 @@ class Sandbox:
                 if attempt.unsent and not careful:
                     # Small files that were read but not yet sent go first, one by one.
                     cursor, careful = (attempt.unsent[0], 0), True
+                    nobodys_fault = None
                     continue
-                entry, member, name = attempt.begun
+                if attempt.begun is None and attempt.cursor != nobodys_fault:
+                    # It was at no file. Twice at one place, the file that comes there is to blame.
+                    cursor = nobodys_fault = attempt.cursor
+                    continue
+                entry = attempt.cursor[0]
+                uri, sha256 = job.entries[entry].uri, job.entries[entry].sha256
+                _, member, name = attempt.begun or (entry, -1, uri)
                 if lost.code != "too_large":
                     job.lost.add(entry)
-                sha256 = job.entries[entry].sha256 if member < 0 else None
-                item = Item(name, None, sha256, rejected_because=lost.code, error=lost.sentence)
-                self._hand_out(job, rows([(entry, item)], self._reading))
+                error = lost.sentence + attempt.missing()
+                own = sha256 if member < 0 else None
+                refused = [Item(name, None, own, rejected_because=lost.code, error=error)]
                 cursor = (entry + 1, 0) if member < 0 else (entry, member + 1)
+                lost_members[entry] += 1
+                if member >= 0 and lost_members[entry] == _LOST_MEMBERS:
+                    error = f"has lost {_LOST_MEMBERS} readers; nothing was read of it after {name}"
+                    refused.append(
+                        Item(uri, None, sha256, rejected_because="unreadable", error=error)
+                    )
+                    cursor = (entry + 1, 0)
+                self._hand_out(job, rows([(entry, item) for item in refused], self._reading))
         return worker
 
 
@@ -186,11 +210,15 @@ class _Attempt:
     ) -> None:
         self._job = job
         self._hand_out = hand_out
-        self._cursor = cursor
-        self.begun: tuple[int, int, str] = (cursor[0], -1, job.entries[cursor[0]].uri)
-        if cursor[1]:
-            self.begun = (cursor[0], cursor[1], self.begun[2])
+        self._start = cursor
+        # What members before the start left out; of any other file the count begins anew.
+        self._left_out = job.left_out.get(cursor[0], 0) if cursor[1] else 0
+        # The file that comes next or is being read, or the member that was to come first.
+        self.cursor = cursor
+        # The file or member that the worker is at: number, number of the member or -1, name.
+        self.begun: tuple[int, int, str] | None = None
         self.unsent: list[int] = []
+        self._last: str | None = None
         self._bytes = 0
 
     def run(self, worker: _Worker, careful: bool) -> None:
@@ -198,27 +226,60 @@ class _Attempt:
         limits = worker.reading.limits
         size = sum(entry.size for entry in self._job.entries)
         most = max(size * limits.ratio, _HARMLESS_BYTES)
-        worker.give(self._job, self._cursor, careful)
+        worker.give(self._job, self._start, careful)
         while True:
             kind, content = worker.next_frame()
+            if kind in (b"B", b"A", b"E"):
+                entry, left_out, *more = wire.load_json(content)  # type: ignore[misc]
+                before = self._left_out if entry == self._start[0] else 0
+                self._job.left_out[entry] = before + left_out
             if kind == b"B":
-                entry, member, name = wire.load_json(content)  # type: ignore[misc]
-                self.begun = (entry, member, name)
+                self.begun, self._last = (entry, *more), None
             elif kind == b"R":
                 self._bytes += len(content)
                 if self._bytes > most:
                     raise _Lost("too_large", "gives more text than its size allows (limits.ratio)")
                 self.unsent = []
-                self._hand_out(pa.ipc.read_record_batch(pa.py_buffer(content), SCHEMA))
+                batch = pa.ipc.read_record_batch(pa.py_buffer(content), SCHEMA)
+                self._last = batch["uri"][-1].as_py()
+                self._hand_out(batch)
             elif kind == b"E":
-                entry, left_out, waiting = wire.load_json(content)  # type: ignore[misc]
-                self._job.left_out[entry] = left_out
-                if waiting:
+                self.begun, self.cursor = None, (entry + 1, 0)
+                if more[0]:
                     self.unsent.append(entry)
             elif kind == b"X":
                 raise RuntimeError(f"a reader of files is faulty:\n{content.decode()}")
             elif kind == b"D":
                 return
+
+    def missing(self) -> str:
+        """Gives what of a table or an archive went with the worker, as the end of a sentence.
+
+        It is empty for what is one document, which is missing as a whole.
+        """
+        if self.begun is None:
+            return ""
+        entry, member, name = self.begun
+        shown = (self._last or "").removeprefix(f"{clean(name)}#")
+        part = self._job.entries[entry].part
+        if part is not None:
+            first = int(shown) + 1 if shown.isdigit() else part.lines_before + 1
+            return f"; its lines from {first} on are here in part"
+        if shown.isdigit():
+            return f"; what stands before it was read, up to row {shown}"
+        if member < 0 and entry == self._start[0] and self._start[1]:
+            return f"; its first {self._start[1]} files were read, as far as they could be"
+        return ""
+
+
+def _environment() -> dict[str, str]:
+    passed = {
+        name: value
+        for name, value in os.environ.items()
+        if name in _ENVIRONMENT or name.startswith("OPENBLAS_")
+    }
+    # Arrow's own allocators reserve more than they use, which would count.
+    return {**passed, "ARROW_DEFAULT_MEMORY_POOL": "system", "OMP_NUM_THREADS": "1"}
 
 
 class _Worker:
@@ -236,8 +297,7 @@ class _Worker:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                # Arrow's own allocators reserve more than they use, which would count.
-                env={**os.environ, "ARROW_DEFAULT_MEMORY_POOL": "system", "OMP_NUM_THREADS": "1"},
+                env=_environment(),
             )
         self._connection = ours
         self._started = False

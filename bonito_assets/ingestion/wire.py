@@ -4,7 +4,8 @@ A frame is one letter, eight bytes of length, and as many bytes. To the worker: 
 once; ``J`` a job, followed by the bytes or the descriptor of each of its files. From the worker:
 ``S`` it has started; ``B`` a file or a member begins; ``R`` rows, as an Arrow record batch; ``A``
 it goes on, with nothing to show yet; ``E`` a file has ended; ``D`` the job is done; ``X`` our own
-code failed. Nothing that is unpickled ever crosses it.
+code failed. ``B``, ``A`` and ``E`` tell how many rows of the file were left out so far. Nothing
+that is unpickled ever crosses it.
 """
 
 from __future__ import annotations

@@ -59,20 +59,21 @@ def _work(connection: socket.socket, job: dict[str, Any], reading: Reading) -> N
     files = [_file(connection, entry) for _, entry in entries]
     held = _Held(connection, reading)
     for (number, entry), file in zip(entries, files, strict=True):
-        if job["careful"]:
-            held.send()
-        held.partly_sent = False
-        wire.send_json(connection, b"B", [number, -1, entry["uri"]])
+        held.partly_sent, held.left_out = False, 0
+        members = start if number == first else 0
+        wire.send_json(connection, b"B", [number, 0, -1, entry["uri"]])
 
-        def begin(member: int, name: str, number: int = number) -> None:
+        def begin(member: int, name: str, number: int = number, members: int = members) -> None:
+            if member < members:
+                # A long way to the first member that counts is no standstill.
+                wire.send_json(connection, b"A", [number, held.left_out])
+                return
             held.send()
             held.partly_sent = True
-            wire.send_json(connection, b"B", [number, member, name])
+            wire.send_json(connection, b"B", [number, held.left_out, member, name])
 
-        left_out = 0
         uri, sha256 = entry["uri"], entry["sha256"]
         if entry["part"] is None:
-            members = start if number == first else 0
             found = items(uri, file, entry["size"], sha256, reading, begin, members)
         else:
             found = lines(uri, file, sha256, reading, entry["part"][2])
@@ -80,12 +81,12 @@ def _work(connection: socket.socket, job: dict[str, Any], reading: Reading) -> N
             if not isinstance(item, LeftOut):
                 held.add(number, item)
                 continue
-            left_out += 1
-            if left_out % _BATCH_ROWS == 0:
-                wire.send(connection, b"A")
-        if held.partly_sent:
+            held.left_out += 1
+            if held.left_out % _BATCH_ROWS == 0:
+                wire.send_json(connection, b"A", [number, held.left_out])
+        if held.partly_sent or job["careful"]:
             held.send()
-        wire.send_json(connection, b"E", [number, left_out, not held.partly_sent])
+        wire.send_json(connection, b"E", [number, held.left_out, held.waits])
     held.send()
     wire.send(connection, b"D")
 
@@ -94,7 +95,8 @@ class _Held:
     """Rows that wait to go out together.
 
     A file of which some rows went out sends the rest of them before it ends, so that a file is
-    either wholly among those that wait or not at all.
+    either wholly among those that wait or not at all. ``left_out`` counts the rows of the file that
+    are not wanted.
     """
 
     def __init__(self, connection: socket.socket, reading: Reading) -> None:
@@ -103,6 +105,7 @@ class _Held:
         self._rows: list[tuple[object, ...]] = []
         self._chars = 0
         self.partly_sent = False
+        self.left_out = 0
 
     def add(self, entry: int, item: Item) -> None:
         # Made at once: what it costs is then the cost of this file, while it is being read.
@@ -116,6 +119,10 @@ class _Held:
             wire.send(self._connection, b"R", memoryview(batch(self._rows).serialize()))
             self.partly_sent = True
         self._rows, self._chars = [], 0
+
+    @property
+    def waits(self) -> bool:
+        return bool(self._rows)
 
 
 def _file(connection: socket.socket, entry: dict) -> BinaryIO:

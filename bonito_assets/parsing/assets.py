@@ -25,7 +25,7 @@ MOST_KEPT = "most_kept"
     group_name="parsing",
     kinds={"python", "parquet"},
     owners=["team:bonito"],
-    code_version="2",
+    code_version="3",
     metadata=definition_metadata("tasks"),
     check_specs=[
         books_balance_spec("tasks", "generations"),
@@ -71,7 +71,7 @@ def _metadata(verdicts: Verdicts) -> dict[str, Any]:
         "verdicts by task type": dg.MetadataValue.md(verdicts.markdown()),
         "labels of kept rows": dg.MetadataValue.md(verdicts.labels_markdown()),
         "kept": dg.MetadataValue.md(as_markdown(verdicts.plot(), "shares of the verdicts")),
-        **{f"kept of {name}": verdicts.kept_rate(name) for name in verdicts.task_types},
+        **{f"kept of {name}": round(verdicts.kept_rate(name), 3) for name in verdicts.task_types},
     }
 
 

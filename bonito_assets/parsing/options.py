@@ -38,6 +38,8 @@ _LEAD = re.compile(r"[:：]\s|\s[-–]\s")
 _OR = re.compile(r"\s(?:or|oder)\s")
 _SENTENCE_END = re.compile(r"[?!.。？！](?:[\"'”’)]*)(?=\s|$)|\n")
 _QUESTION_WORD = re.compile(r"(?:who|whom|whose|what|when|where|which|why|how)\b")
+_CONDITION = re.compile(r"(?:if|suppose|assuming|because|since|according to|based on|given)\b")
+_VERB_FIRST = re.compile(r"(?:is|are|was|were|does|did|do|would|will|has|have|can|could|should)\b")
 _ALONE = re.compile(r"\(?([a-h]|\d)[.:)]*(?!\w)")
 _LETTERS, _DIGITS = "abcdefgh", "123456789"
 # Three things with commas between them are a list also where no "or" says so.
@@ -99,11 +101,16 @@ def options(instruction: str) -> Options | None:
         for style, pattern in _MARKED_LINES:
             found = _in_order([m.groups() for line in lines if (m := pattern.match(line))])
             # One line may begin so by chance: "A jug ...", "A:" for the answer, "1. x".
-            if len(found) > 1 or (found and found[0] and pattern is _LETTERED):
+            if len(found) > 1:
                 return Options(style, [_bare(text) for text in found])
-        if len(found := _in_order(_INLINE.findall(text))) > 1:
+            if pattern is _LETTERED:
+                alone = found
+        if len(found := _in_order(_INLINE.findall(text))) > 1 or any(found := alone):
             return Options("lettered", [_bare(text) for text in found])
-    if bullets := [m[1] for line in lines if (m := _BULLETED.match(line))]:
+    bullets = [m[1] for line in lines if (m := _BULLETED.match(line))]
+    if len(bullets) > 1 and not bullets[0].strip():
+        del bullets[0]  # the passage stood there
+    if bullets:
         return Options("bulleted", [_bare(text) for text in bullets])
     if instruction.count('"') > 3 and (quoted := _QUOTED_LIST.findall(instruction)):
         return Options("quoted", [_bare(text) for text in _QUOTED.findall(quoted[-1])])
@@ -130,6 +137,10 @@ def _listed(instruction: str) -> Options | None:
         texts = [text for text in map(_bare, _PARTED.split(list_)) if text]
         if len(texts) > 2 and not lead and _QUESTION_WORD.match(texts[0]):
             del texts[0]  # "Where is it, here or there?"
+        elif texts and not lead and _CONDITION.match(texts[0]):
+            # "If it rains, will there be more or less of it?"
+            start = next((i for i, text in enumerate(texts) if _VERB_FIRST.match(text)), 0)
+            del texts[:start]
         if len(texts) < 2 or all(text in _LETTERS for text in texts[1:]):
             continue  # "Answer with A, B or C" shows no options
         short = all(len(text.split()) <= _LIST_WORDS for text in texts[1:])

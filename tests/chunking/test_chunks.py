@@ -14,6 +14,7 @@ def documents(*texts, headings=None, rejected=()):
         {
             "corpus": "c",
             "doc_id": f"d{number}",
+            "uri": f"{number}.txt",
             "text": text,
             "headings": headings and [{"start_char": s, "level": level} for s, level in headings],
             "rejected_because": "unreadable" if number in rejected else None,

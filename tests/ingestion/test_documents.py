@@ -424,6 +424,13 @@ def test_a_large_jsonl_file_is_shared_among_workers_and_its_rows_are_as_ever(
     assert first.written.digest == again.written.digest
 
 
+def test_a_large_jsonl_file_of_blank_lines_is_an_empty_one(small_parts, tmp_path):
+    put(tmp_path, "in/a.jsonl", "\n" * 3000)
+    put(tmp_path, "in/b.txt", "A file behind it.")
+    found = [(row["uri"], row["rejected_because"]) for row in table(corpus(tmp_path))]
+    assert found == [("in/a.jsonl", "empty"), ("in/b.txt", None)]
+
+
 @given(
     content=st.lists(
         st.sampled_from(["", "x", "é" * 70, "y" * 300, "z" * 1500]).map(lambda text: text + "\n")

@@ -1,6 +1,7 @@
 """A source is the files that its patterns name: each once, and none from outside."""
 
 import os
+import re
 import subprocess
 import tempfile
 from contextlib import contextmanager
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from bonito_assets.ingestion import snapshot
 from bonito_assets.ingestion.files import SourceError, find_files
@@ -118,6 +120,19 @@ def test_a_name_that_is_not_utf_8_is_a_file_like_another(folder):
     ]
 
 
+def test_a_name_and_the_text_of_an_odd_name_are_two_files(folder):
+    with open(os.fsencode(folder / "in") + b"/caf\xe9.txt", "w") as file:  # noqa: PTH123
+        file.write("latin name")
+    put(folder, "in/caf\\xe9.txt", "a name with a backslash")
+    put(folder, "in/caf\\xe9.txt~2", "a name that is taken, too")
+    found = {row["uri"]: row["text"] for row in table(corpus(folder, ["in", "in/*"]))}
+    assert found == {
+        "in/caf\\xe9.txt": "a name with a backslash",
+        "in/caf\\xe9.txt~2": "a name that is taken, too",
+        "in/caf\\xe9.txt~3": "latin name",
+    }
+
+
 def test_uris_do_not_depend_on_where_the_project_lies(tmp_path):
     for place in ("one", "two"):
         put(tmp_path, f"{place}/project/in/a.txt", "text")
@@ -157,6 +172,25 @@ def test_links_to_folders_are_not_followed_and_loops_end(folder):
     (folder / "in/self").symlink_to("self")
     assert uris(folder) == ["in/away", "in/self", "in/sub/a.txt"]
     assert refusals(folder) == {"in/away": "outside_source", "in/self": "unreadable"}
+
+
+def test_a_glob_that_would_go_through_a_link_that_leaves_says_so(folder):
+    for name in ("in/a/notes/a.txt", "elsewhere/notes/b.txt", "elsewhere/deep/notes/c.txt"):
+        put(folder, name, name)
+    (folder / "in/b").symlink_to("../elsewhere")
+    (folder / "in/a/other").symlink_to("../../elsewhere")
+    (folder / "in/c.txt").symlink_to("../elsewhere/notes/b.txt")
+    found = {
+        "in/*/notes/*.txt": ["in/b"],
+        "in/?/notes/*.txt": ["in/b"],
+        "in/**/notes/*.txt": ["in/a/other", "in/b"],
+        "in/a*/notes/*.txt": [],
+        "in/*/*/c.txt": ["in/a/other", "in/b"],
+    }
+    for pattern, refused in found.items():
+        files = ["in/a/notes", pattern]
+        assert refusals(folder, files) == dict.fromkeys(refused, "outside_source"), pattern
+        assert uris(folder, files) == sorted(["in/a/notes/a.txt", *refused])
 
 
 def test_a_file_that_becomes_a_link_after_the_listing_is_refused(folder):
@@ -294,6 +328,60 @@ def test_a_store_is_listed_like_a_folder(folder, bucket, files):
     ]
     assert listing.hidden == 1
     assert snapshot.take(listing.files[0], 1).content == b"b"
+
+
+@pytest.mark.parametrize(
+    ("files", "names"),
+    [
+        ("in/*", ["b.txt"]),
+        ("in/*/*.txt", ["s/a.txt"]),
+        ("in/?/*/c.*", ["s/t/c.txt"]),
+        ("in/**/c.*", ["s/t/c.txt"]),
+        ("i*/*.txt", ["b.txt"]),
+        ("in/b.txt", ["b.txt"]),
+        ("in/", ["b.txt", "s/a.txt", "s/t/c.txt"]),
+    ],
+)
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_pattern_means_the_same_in_a_store(folder, bucket, monkeypatch, files, names, at_once):
+    if not at_once:
+        monkeypatch.setattr(MemoryFileSystem, "find", fsspec.AbstractFileSystem.find)
+    for name in ("b.txt", "s/a.txt", "s/t/c.txt"):
+        bucket.pipe(f"/bucket/in/{name}", b"x")
+    found = [f"memory:///bucket/in/{name}" for name in names]
+    assert uris(folder, f"memory://bucket/{files}") == found
+
+
+@pytest.mark.parametrize("fault", [PermissionError("403"), OSError("timeout"), RuntimeError("x")])
+@pytest.mark.parametrize("files", ["in", "in/*/*.txt", "in/**/*.txt"])
+@pytest.mark.parametrize("closed", ["/bucket/in", "/bucket/in/s"])
+def test_a_store_that_cannot_be_listed_is_an_error_and_not_fewer_files(
+    folder, bucket, monkeypatch, fault, files, closed
+):
+    bucket.pipe({"/bucket/in/b/a.txt": b"b", "/bucket/in/s/a.txt": b"a"})
+    listed = MemoryFileSystem.ls
+
+    def ls(self, path, detail=True, **options):
+        if path.rstrip("/") == closed:
+            raise fault
+        return listed(self, path, detail, **options)
+
+    monkeypatch.setattr(MemoryFileSystem, "find", fsspec.AbstractFileSystem.find)
+    monkeypatch.setattr(MemoryFileSystem, "ls", ls)
+    message = rf"source\.files: 'memory:///bucket/{re.escape(files)}' cannot be listed: .*{fault}"
+    with pytest.raises(SourceError, match=message):
+        uris(folder, f"memory://bucket/{files}")
+
+
+def test_a_store_that_cannot_be_listed_at_once_is_an_error_too(folder, bucket, monkeypatch):
+    bucket.pipe("/bucket/in/a.txt", b"a")
+
+    def find(*_, **__):
+        raise PermissionError("403")
+
+    monkeypatch.setattr(MemoryFileSystem, "find", find)
+    with pytest.raises(SourceError, match=r"bucket/in' cannot be listed: PermissionError: 403"):
+        uris(folder, "memory://bucket/in")
 
 
 def test_a_store_without_such_a_file_is_an_error(folder, bucket):

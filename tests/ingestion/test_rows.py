@@ -1,9 +1,12 @@
 """A table is read row by row: a broken row says what is wrong, its neighbours are untouched."""
 
 import csv
+import importlib.metadata
 import io
 import json
 import random
+import sys
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,7 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bonito_assets.ingestion import reading
 from bonito_assets.ingestion.items import LeftOut
+from bonito_assets.ingestion.reading import Reading
 from tests.ingestion.made import jsonl, parquet, read, texts, verdicts
 
 # A file that is control characters for the most part is no text.
@@ -384,3 +389,27 @@ def test_an_arrow_table_that_points_outside_itself_is_not_believed():
     found = read("a.arrow", sink.getvalue())
     assert texts(found) == ["abcd"]
     assert verdicts(found) == [None, "unreadable", "unreadable"]
+
+
+# When a table is read again
+
+
+@pytest.mark.parametrize("library", ["pyarrow", "orjson", "pyyaml"])
+def test_another_release_of_a_reader_lets_tables_be_read_again(monkeypatch, library):
+    before = Reading("c").fingerprint
+    version = importlib.metadata.version
+    monkeypatch.setattr(
+        importlib.metadata,
+        "version",
+        lambda name: version(name) + (".post1" if name == library else ""),
+    )
+    assert Reading("c").fingerprint != before
+
+
+def test_another_python_lets_tables_be_read_again_but_not_its_next_patch(monkeypatch):
+    before = Reading("c").fingerprint
+    major, minor, *rest = sys.version_info
+    monkeypatch.setattr(reading, "sys", SimpleNamespace(version_info=(major, minor, 99, *rest[1:])))
+    assert Reading("c").fingerprint == before
+    monkeypatch.setattr(reading, "sys", SimpleNamespace(version_info=(major, minor + 1, *rest)))
+    assert Reading("c").fingerprint != before

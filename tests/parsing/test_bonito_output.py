@@ -1,16 +1,20 @@
 """Outputs are split by the upstream rule, and each one that is not kept gets its reason."""
 
+import contextlib
 import random
+import signal
+from collections import Counter
 from functools import partial
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from bonito_assets import tables
 from bonito_assets.parsing.bonito_output import upstream
 from bonito_assets.parsing.judge import CHECKS, strict
 from bonito_assets.parsing.words import Passage
+from tests.parsing.well_formed import KEPT, PASSAGES
 
 PIECES = [
     "<|pipe|>", "{{context}}", " ", "\n", "a", "é", "<|", "pipe|>", "{{", "}}", "context", "|",
@@ -143,6 +147,56 @@ def test_a_mark_that_comes_a_thousand_times_is_no_trap(task_type, piece):
         assert task.rejected_because in {None, *tables.REJECTIONS}
 
 
+MIXED = [
+    " ", "\n", "\t", "\n ", ":", "?", "...", "…", ",", ";", ".", '"', "“", "”", "'", "(", "- ",
+    "• ", "A. ", "(B) ", "1) ", "Question:", "\nOptions:\n", "\nAnswer:", "answer", "Yes", " or ",
+    "no/", "star", "rate", "1", "7.", "1-", "word", "refer to", "not a", "if", "French", "river",
+    "x",
+]  # fmt: skip
+
+
+def mixtures(task_type):
+    """Gives pairs of instruction and answer: a few pieces, in any order, often many of one."""
+    rng = random.Random(task_type)
+    for length in (1_000, 3_000, 5_000) * 30:
+        # Runs of blanks are what most rules can read in more than one way.
+        pieces = [*rng.sample(MIXED, rng.randrange(5)), rng.choice((" ", "\n", "\n ", ": "))]
+        text = rng.choice(("", "Go on ... :", 'Is it "x", ', "Answer:", "Question: a\nOptions:\n"))
+        while len(text) < length:
+            text += rng.choice(pieces) * rng.choice((1, 1, 1, 30, 1_000))
+        yield from ((text[:length], "Yes"), (f"Is it so?{text[:length]}x", "Question:" + text))
+
+
+@contextlib.contextmanager
+def at_most(seconds):
+    """Lets the processor work for so long and no longer; other programs' time does not count."""
+
+    def stop(*_):
+        raise AssertionError(f"not done in {seconds} seconds")
+
+    before = signal.signal(signal.SIGVTALRM, stop)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+@pytest.mark.parametrize("task_type", CHECKS)
+def test_no_mixture_of_marks_takes_longer_than_its_length_explains(task_type):
+    passage = Passage("The river is wide. It is deep, and 7 boats of the French are on it.")
+    # 180 pairs take a tenth of this; a rule that goes back over its steps takes hours for one.
+    with at_most(seconds=5):
+        for instruction, answer in mixtures(task_type):
+            # Also without the general checks, which refuse most of them at once.
+            verdict, _ = CHECKS[task_type](instruction, answer, passage)
+            assert verdict in {None, *tables.REJECTIONS}
+            output = f"{{{{context}}}} {instruction}<|pipe|>{answer}"
+            task = strict(CHECKS, task_type, output, "stop", passage)
+            assert task.rejected_because in {None, *tables.REJECTIONS}
+
+
 @given(TEXTS, TEXTS, st.sampled_from([*CHECKS, "of_its_own"]))
 def test_every_output_has_either_both_sides_or_a_published_reason(output, passage, task_type):
     task = partial(strict, CHECKS)(task_type, output, "stop", Passage(passage))
@@ -152,8 +206,38 @@ def test_every_output_has_either_both_sides_or_a_published_reason(output, passag
         assert task.rejected_because in tables.REJECTIONS
 
 
-@given(TEXTS, TEXTS, st.sampled_from([*CHECKS]))
-def test_what_the_strict_mode_keeps_is_what_upstream_makes_of_it(output, passage, task_type):
-    task = strict(CHECKS, task_type, output, "stop", Passage(passage))
-    if task.rejected_because is None:
-        assert (task.input, task.output) == of_upstream(output, passage)
+BLANKS = st.text(" \n\t", max_size=3)
+
+
+@given(st.sampled_from(KEPT), st.lists(BLANKS, min_size=6, max_size=6))
+def test_blanks_around_an_output_and_its_passage_change_nothing(example, blanks):
+    a, b, c, d, e, f = blanks
+    output = f"{a}{example.instruction}{b}<|pipe|>{c}{example.answer}{d}"
+    passage = f"{e}{example.passage}{f}"
+    task = strict(CHECKS, example.task_type, output, "stop", Passage(passage))
+    assert (task.rejected_because, task.label) == (None, example.label)
+    assert (task.input, task.output) == of_upstream(output, passage)
+
+
+def test_what_the_strict_mode_keeps_is_what_upstream_makes_of_it():
+    kept_rows = Counter()
+
+    @settings(max_examples=300)
+    @given(
+        st.sampled_from(KEPT),
+        st.sampled_from([str, str.lower, str.upper, str.title]),
+        st.sampled_from(["", " {{context}}", " <|pipe|>", "\n\\1 {0} %s", *PASSAGES.values()]),
+        st.booleans(),
+    )
+    def examine(example, cased, added, in_front):
+        passage = added + example.passage if in_front else example.passage + added
+        # The slot keeps its case, as a model that changed it would have made no slot.
+        answer = example.answer if "{{" in example.answer else cased(example.answer)
+        output = f"{example.instruction}\n<|pipe|>\n{answer}"
+        task = strict(CHECKS, example.task_type, output, "stop", Passage(passage))
+        if task.rejected_because is None:
+            kept_rows[example.task_type] += 1
+            assert (task.input, task.output) == of_upstream(output, passage)
+
+    examine()
+    assert kept_rows.total() > 100

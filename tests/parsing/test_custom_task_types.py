@@ -88,7 +88,11 @@ def test_its_outputs_are_judged_by_its_kind_of_answer(corpus, task_type, output,
         ("risk: {instruction: abc, labels: [a]}", "labels"),
         ("risk: {instruction: abc, labels: [a, A]}", "stands twice"),
         ("risk: {instruction: abc, labels: [yes, no]}", "put quotes around"),
-        ("risk: {instruction: abc, labels: ['-', b]}", "holds no letter"),
+        ("risk: {instruction: abc, labels: ['-', b]}", "nothing but punctuation"),
+        ("risk: {instruction: abc, labels: [Straße, strasse]}", "stands twice"),
+        ("risk: {instruction: abc, labels: ['1,000', '1000']}", "stands twice"),
+        ("risk: {instruction: abc, labels: ['“high”', high]}", "stands twice"),
+        ("risk: {instruction: abc, labels: ['…', b]}", "nothing but punctuation"),
         ("risk: {instruction: 'a <|pipe|> b', answer: span}", "one line without the marks"),
         ("risk: {instruction: abc, answer: span, units: sentence}", "did you mean 'unit'"),
         ("risk: {instruction: abc, answer: words}", "risk.answer"),
@@ -100,6 +104,24 @@ def test_a_wrong_definition_is_explained(write, definition, fragment):
     )
     with pytest.raises(CatalogueError, match=fragment):
         load(path)
+
+
+@pytest.mark.parametrize(
+    "labels", [["C", "C++", "C#"], ["<50", ">50", "50"], ["a+", "a"], ["no risk", "risk"]]
+)
+def test_labels_that_differ_in_a_sign_are_labels_of_their_own(write, labels):
+    corpus = load(
+        write(
+            "source: {files: x.txt}\ntask_types: [kind]\ncustom_task_types:\n"
+            f"  kind: {{instruction: kind of text, labels: {labels}}}\n"
+        )
+    )
+    judge = judge_of(corpus)
+    found = [
+        judge("kind", f"{{{{context}}}} Which?<|pipe|>{label}.", "stop", PASSAGE).label
+        for label in labels
+    ]
+    assert found == labels
 
 
 def test_a_type_that_is_asked_for_must_be_defined(write):

@@ -16,11 +16,14 @@ FRUIT = ["apple", "green pear", "sour cherry"]
         "Which?\nA: apple\nB: green pear\nC: sour cherry\nA:",
         "Which?\na) Apple.\nb) Green pear.\nc) Sour cherry.",
         "Which? (A) apple (B) green pear (C) sour cherry",
+        "Which?\n(A) apple (B) green pear (C) sour cherry",
+        "Which?\nA. apple B. green pear C. sour cherry",
         "Options: A. apple\nB. green pear\nC. sour cherry",
         "Which?\nA apple\nB green pear\nC sour cherry",
         "Which?\n1. apple\n2. green pear\n3. sour cherry",
         "Ending 1: apple\nEnding 2: green pear\nEnding 3: sour cherry",
         "Which?\n- apple\n- green pear\n- sour cherry",
+        "- \nWhich?\n- apple\n- green pear\n- sour cherry",
         " * apple\n * green pear\n * sour cherry",
         'Is it "apple", "green pear" or "sour cherry"?',
         "Choose from: apple, green pear, sour cherry",
@@ -34,6 +37,19 @@ def test_options_are_read_in_every_style(instruction):
     assert found.flaw() is None
     assert [found.chosen(text) for text in FRUIT] == [0, 1, 2]
     assert found.chosen("plum") is None
+
+
+@pytest.mark.parametrize(
+    "instruction",
+    [
+        "If it rains, will it be more or less?",
+        "If it rains, and it is cold, will it be more or less likely?",
+        "Will it be more or less?",
+    ],
+)
+def test_a_condition_before_two_options_is_none_of_them(instruction):
+    found = options(instruction)
+    assert [found.chosen(answer) for answer in ("more", "less", "cold")] == [0, 1, None]
 
 
 @pytest.mark.parametrize(

@@ -1,31 +1,17 @@
-"""What each task type promises, by examples: twelve that are kept and twelve that are not.
-
-``examples/<task type>.yaml`` holds them as rows of passage, instruction, answer, the label (of one
-that is kept) or the verdict (of one that is not), and why.
-"""
-
-from pathlib import Path
+"""What each task type promises, by examples: twelve or more of what is kept and of what is not."""
 
 import pytest
-import yaml
 
 from bonito_assets import tables
 from bonito_assets.catalogue import TASK_TYPES
 from bonito_assets.parsing.judge import CHECKS, strict
 from bonito_assets.parsing.words import Passage
+from tests.parsing.well_formed import PASSAGES, ROWS
 
-FOLDER = Path(__file__).with_name("examples")
-
-
-def load(name):
-    return yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
-
-
-PASSAGES = load("passages")
 EXAMPLES = [
     pytest.param(task_type, part, row, id=f"{task_type} {part}: {row[-1]}")
-    for task_type in TASK_TYPES
-    for part, rows in load(task_type).items()
+    for task_type, parts in ROWS.items()
+    for part, rows in parts.items()
     for row in rows
 ]
 
@@ -43,12 +29,21 @@ def test_an_output_is_judged_by_what_its_task_type_promises(task_type, part, row
 
 @pytest.mark.parametrize("task_type", TASK_TYPES)
 def test_every_task_type_has_twelve_examples_of_each_kind(task_type):
-    assert {part: len(rows) >= 12 for part, rows in load(task_type).items()} == {
+    assert {part: len(rows) >= 12 for part, rows in ROWS[task_type].items()} == {
         "accepted": True,
         "rejected": True,
     }
 
 
+def test_the_label_of_an_option_is_its_letter_and_behind_z_its_number():
+    offered = "\n".join(f"- thing {place}" for place in range(1, 30))
+    labels = [
+        strict(CHECKS, "mcqa", f"{{{{context}}}}\n{offered}<|pipe|>thing {n}", "stop", Passage("P"))
+        for n in (1, 26, 27, 29)
+    ]
+    assert [task.label for task in labels] == ["A", "Z", "27", "29"]
+
+
 def test_every_verdict_of_the_examples_is_published():
-    verdicts = {row[3] for task_type in TASK_TYPES for row in load(task_type)["rejected"]}
+    verdicts = {row[3] for parts in ROWS.values() for row in parts["rejected"]}
     assert verdicts <= set(tables.REJECTIONS)

@@ -64,6 +64,13 @@ def test_a_passage_has_its_numbers_in_digits_or_in_words(number):
     assert not passage.has_numbers({number, "77"})
 
 
+@pytest.mark.parametrize("answer", ["5 m", "£5m", "5", "18th", "120 km", "120KM", "2.5-fold"])
+def test_a_number_is_the_same_with_letters_on_it_and_without(answer):
+    passage = Passage("For £5m, 120km dug in the 18th century were made 2.5x as deep.")
+    assert passage.has_numbers(numbers(answer))
+    assert not passage.has_numbers(numbers(answer.replace("5", "6").replace("1", "3")))
+
+
 @given(st.text(max_size=60))
 def test_a_passage_shares_all_words_with_itself(text):
     passage = Passage(text)

@@ -31,6 +31,17 @@ _RATED = re.compile(r"\b(?:stars?|rat(?:e|es|ed|ing)|score|scale|1\s*(?:-|–|to
 _STARS = re.compile(r"([1-5])( stars?)?(?: out of 5)?")
 _UNFAVOURABLE = re.compile(r"\b(?:negative|bad|dissatisfied|unhappy|unflattering|dislike)\b", re.I)
 _REVIEW = re.compile(r"(?:an? )?(positive|negative|good|bad|neutral) review")
+# "This is definitely not a" wants the other word: "negative review" under a friendly one.
+_DENIED = re.compile(r"\bnot an?\s*\Z", re.I)
+_OPPOSITE = {"positive": "negative", "negative": "positive"}
+# Yes and no answer a clause whose verb comes first, and no other question.
+_YES_NO_CLAUSE = re.compile(
+    r"(?:^|[.?!:;,\"“(])[ \t]*"
+    r"(?:is|are|was|were|does|did|do|would|will|has|have|can|could|should)\b",
+    re.I | re.M,
+)
+# Words that only make sense where the instruction says of what: of the wish to buy, of the light.
+_NAMED_ONLY = frozenset(("increase", "decrease", "flattering", "unflattering"))
 _MEANING = {"yes": "yes", "no": "no"}
 
 # The classes of AG News and DBpedia, on which Bonito learned this type.
@@ -78,11 +89,13 @@ def _tone(instruction: str, answer: str) -> str | None:
     if review := _REVIEW.fullmatch(said):
         said = review[1]
     named, _ = _parts(instruction)
+    if said in _NAMED_ONLY and said not in instruction.lower():
+        return None
     label = VOCABULARIES["sentiment"].label(named, said)
     if label not in _MEANING:
-        return label
+        return _OPPOSITE.get(label) if _DENIED.search(instruction) else label
     # Yes and no answer a question for one tone; between two they mean nothing.
-    if named - _MEANING.keys():
+    if named - _MEANING.keys() or not (named or _YES_NO_CLAUSE.search(instruction)):
         return None
     favourable = _UNFAVOURABLE.search(instruction) is None
     return "positive" if (label == "yes") == favourable else "negative"

@@ -18,8 +18,13 @@ LABEL_UNKNOWN: Judgement = ("label_unknown", None)
 _QUESTION_MARK = re.compile(r"[?？؟;]")
 _QUESTION_WORD = re.compile(
     r"\b(?:who|whom|whose|what|when|where|which|why|how|name|find|explain|describe|"
+    r"choose|decide|tell|"
     r"(?:question|q|query)\s*:\s*\w)",
     re.IGNORECASE,
+)
+# "Question:" with nothing behind it but the place for the answer.
+_UNASKED = re.compile(
+    r"\b(?:question|q|query)[^\S\n]*:\s*(?:(?:answer|a)[^\S\n]*:|\Z)", re.IGNORECASE
 )
 _DOUBLE_QUOTED = re.compile(r"[\"“„”«»]([^\"“„”«»]*)[\"“”«»]")
 _SINGLE_QUOTED = re.compile(r"(?<!\w)['‘]([^'‘’\n]*)['’](?!\w)")
@@ -27,24 +32,26 @@ _SINGLE_QUOTED = re.compile(r"(?<!\w)['‘]([^'‘’\n]*)['’](?!\w)")
 # Words of the frames in which statements and sentences are set; what is left is the statement.
 FRAME_WORDS = FUNCTION_WORDS | frozenset(
     (
-        "1 2 3 4 a b c d after all another answer answers assume assuming based below choose "
-        "choice choices claim claims class conclude concluded conclusion consider context correct "
-        "decide definitely describe description determine document either entail entails entailed "
-        "equal equivalent express expresses expressed fact false follow following follows given "
-        "guaranteed hypothesis imply implies implied incorrect infer inferred justified keep "
-        "keeping keeps know known like likely line lines maybe mean meaning means meant mind must "
-        "next one option options order paragraph paraphrase paraphrases paraphrased passage "
-        "phrase possible premise previous question questions read reading replace replaced "
-        "rephrase rephrased respond reword rewrite rewritten right said say saying says second "
-        "sense sentence sentences similar statement statements suppose supported supports sure "
-        "take tell text texts thing things three true truth two understand use used using want "
-        "way whether word words world pair pairs compare"
+        "1 2 3 4 a b c d after all another answer answers article assume assuming based below "
+        "choose choice choices claim claims class conclude concluded conclusion consider context "
+        "correct decide definitely describe description determine document either entail entails "
+        "entailed equal equivalent exam express expresses expressed fact false follow following "
+        "follows given guaranteed hypothesis imply implies implied incorrect infer inferred "
+        "justified keep keeping keeps know known like likely line lines maybe mean meaning means "
+        "meant mind must next one option options order paragraph paraphrase paraphrases "
+        "paraphrased passage phrase possible premise previous question questions quiz read "
+        "reading replace replaced rephrase rephrased respond reword rewrite rewritten right said "
+        "say saying says second sense sentence sentences similar statement statements suppose "
+        "supported supports sure take tell text texts thing things three true truth two "
+        "understand use used using want way whether word words world pair pairs compare"
     ).split()
 )
 
 
 def asks(instruction: str) -> bool:
     """Tells whether `instruction` asks: a mark, a question word, or ``Question: ...``."""
+    if _UNASKED.search(instruction):
+        return False
     return (
         "?" in instruction
         or _QUESTION_MARK.search(instruction) is not None

@@ -46,18 +46,23 @@ _QUESTION_START = re.compile(
     re.IGNORECASE,
 )
 _GIVEN = re.compile(r"\banswer\b[^:\"\n?]{0,20}:\s*([^\n?]+)", re.IGNORECASE)
+# Blanks inside a line only: where two parts could both take a newline, time is a power of their
+# number.
 _BLOCK = re.compile(
-    r"question\s*:\s*(?P<question>.*?)\n\s*options\s*:\s*\n(?P<options>.*?)\n\s*answer\s*:\s*(?P<answer>.*)",
+    r"question\s*:(?P<question>.*?)\n[^\S\n]*options[^\S\n]*:[^\S\n]*\n"
+    r"(?P<options>.*?)\n[^\S\n]*answer[^\S\n]*:(?P<answer>.*)",
     re.IGNORECASE | re.DOTALL,
 )
+# "B She missed the cake": the mark of an option, before its text.
+_MARKED = re.compile(r"\A\s*\(?(?:[A-H][.:)]*|[a-h][.:)]+)\s+(?=\S)")
 _BLOCK_START = re.compile(r"\Aquestion\s*:\s*", re.IGNORECASE)
 
 
 def exqa(instruction: str, answer: str, passage: Passage) -> Judgement:
     """Extractive question answering: a question, and a span of the passage that answers it."""
-    if not asks(instruction):
-        return "question_missing", None
-    if "@placeholder" in instruction and not _CLOZE.search(instruction):
+    # A cloze asks by its gap, with a question mark or without.
+    cloze = "@placeholder" in instruction
+    if not (_CLOZE.search(instruction) if cloze else asks(instruction)):
         return "question_missing", None
     return span(answer, passage, instruction)
 
@@ -101,7 +106,10 @@ def choice(offered: Options | None, answer: str) -> Judgement:
     if flaw := offered.flaw():
         return flaw, None
     place = offered.chosen(answer)
-    return ("option_unknown", None) if place is None else (None, chr(ord("A") + place))
+    if place is None:
+        return "option_unknown", None
+    # Behind Z the alphabet has no more letters.
+    return None, chr(ord("A") + place) if place < 26 else str(place + 1)
 
 
 def qg(instruction: str, answer: str, passage: Passage) -> Judgement:
@@ -124,14 +132,23 @@ def qg(instruction: str, answer: str, passage: Passage) -> Judgement:
 
 
 def _given(instruction: str) -> str | None:
-    """Gives the answer that `instruction` wants a question for, normalised, or None."""
+    """Gives the answer that `instruction` wants a question for, normalised, or None.
+
+    The mark of an option is no part of it, and a mark alone is none.
+    """
+    given = _given_text(instruction)
+    if given is None or _MARK.fullmatch(given.strip()):
+        return None
+    return bare(_MARKED.sub("", given, count=1)) or None
+
+
+def _given_text(instruction: str) -> str | None:
     if '"' in instruction or "“" in instruction or "'" in instruction:
         quoted = [text for text in quotations(instruction) if text.strip()]
         if quoted:
-            return bare(quoted[-1])
-    if found := _GIVEN.search(instruction):
-        return bare(found[1]) or None
-    return None
+            return quoted[-1]
+    # The last: "with the given choices and answer:" may announce it before.
+    return next((text for text in reversed(_GIVEN.findall(instruction)) if bare(text)), None)
 
 
 def _block(answer: str) -> Judgement:
@@ -139,7 +156,7 @@ def _block(answer: str) -> Judgement:
     if block is None or not block["question"].strip():
         return "block_malformed", None
     offered = options(block["options"])
-    if offered is None or offered.flaw() or offered.chosen(block["answer"]) is None:
+    if offered is None or offered.flaw() or offered.chosen(block["answer"].strip()) is None:
         return "block_malformed", None
     return ACCEPTED
 
@@ -160,8 +177,11 @@ def qa(instruction: str, answer: str, passage: Passage) -> Judgement:
     return "unsupported", None
 
 
+# Asks for a rating; a score or a rate of which the passage tells is a number like others.
 _RATED = re.compile(
-    r"\b(?:stars?|rat(?:e|ed|ing)|score|1\b[^\n]{0,12}(?:-|–|\bto) ?5)\b", re.IGNORECASE
+    r"\bstars?\b|\brating\b|\brate (?:this|the|it)\b|\bscore would\b|"
+    r"\bwould\b[^\n?.]{1,30}\brate\b|\b1\b[^\n]{0,12}(?:-|–|\bto) ?5\b",
+    re.IGNORECASE,
 )
 
 

@@ -41,11 +41,15 @@ _WRITING_WORDS = frozenset(
 )
 # "in 200 words", "a 2-star review": what the text should be like, and no fact.
 _MANNER = re.compile(
-    r"\d+[ -](?:words?|sentences?|paragraphs?|points?|characters?|lines?|stars?)\b", re.IGNORECASE
+    r"\b\d+[ -](?:words?|sentences?|paragraphs?|points?|characters?|lines?|stars?)\b", re.IGNORECASE
 )
 _DIGIT = re.compile(r"\d")
 _BULLET = re.compile(r"^[ \t]*[-*•][ \t]*(\S.*)$", re.MULTILINE)
-_BEGUN = re.compile(r"(?:^|[:?]\s+|\n)\s*([^\n:?]+?)\s*(?:\.\.\.|…)\s*$", re.MULTILINE)
+# What leads to the beginning of a sentence on its line: "How does it end? The ferry ...".
+_LEAD = re.compile(r"[:?]\s")
+# Spanish and Spain, French and France: two letters may be all that they share. The other endings
+# are those of many names too (Brian, Susan), which two letters would let in.
+_OF_PLACES = ((("ish", "French"), 2), (("ese", "ian", "ians", "an", "ans"), 3))
 
 
 def summarization(instruction: str, answer: str, passage: Passage) -> Judgement:
@@ -70,11 +74,21 @@ def _foreign_names(answer: str, passage: Passage) -> bool:
     Where capitals stand on more than a quarter of the words inside sentences they mark no names:
     German nouns, and headlines.
     """
-    if all(passage.has(normal(name)) for name in _NAME.findall(answer)):
+    if all(
+        passage.has(normal(name)) or _is_of_a_place(name, passage) for name in _NAME.findall(answer)
+    ):
         return False
     return all(
         len(_CAPITALISED.findall(text)) <= 0.25 * len(_INNER_WORD.findall(text)) + 2
         for text in (answer, passage.text)
+    )
+
+
+def _is_of_a_place(name: str, passage: Passage) -> bool:
+    """Tells whether `name` looks like the adjective or the people of a place in the passage."""
+    return any(
+        name.endswith(endings) and re.search(rf"\b{name[:letters]}", passage.text)
+        for endings, letters in _OF_PLACES
     )
 
 
@@ -109,7 +123,7 @@ def paraphrase(instruction: str, answer: str, passage: Passage) -> Judgement:
     said_words = words(said)
     if len(said_words) < 3:
         return "answer_too_short", None
-    if within(said, passage.normal):
+    if within(said, passage.normal) or within(passage.bare, said):
         return "copied", None
     if len(answer) > _PARAPHRASE_LENGTH * len(passage.filling):
         return "answer_too_long", None
@@ -125,8 +139,7 @@ def sent_comp(instruction: str, answer: str, passage: Passage) -> Judgement:
 
     Where the instruction begins a sentence of the passage, the passage must end it so.
     """
-    unfinished = "..." in instruction or "…" in instruction
-    begun = _BEGUN.search(instruction) if unfinished else None
+    begun = _begun(instruction)
     offered = options(instruction)
     if offered is not None and (offered.style != "listed" or begun is None):
         judged = choice(offered, answer)
@@ -136,7 +149,18 @@ def sent_comp(instruction: str, answer: str, passage: Passage) -> Judgement:
     said = bare_answer(answer)
     if not words(said):
         return "answer_too_short", None
-    if begun is not None and within(beginning := bare(begun[1]), passage.normal):
+    if begun is not None and within(beginning := bare(begun), passage.normal):
         ends = within(f"{beginning} {said}", normal(passage.text).replace(",", ""))
         return ACCEPTED if ends or within(said, passage.normal) else ("answer_not_in_passage", None)
     return ("copied", None) if within(said, passage.normal) else ACCEPTED
+
+
+def _begun(instruction: str) -> str | None:
+    """Gives the beginning that the last line with three dots at its end wants ended, or None."""
+    if "..." not in instruction and "…" not in instruction:
+        return None
+    for line in reversed(instruction.split("\n")):
+        line = line.rstrip()
+        if line.endswith(("...", "…")) and (begun := _LEAD.split(line.rstrip(".… "))[-1].strip()):
+            return begun
+    return None
