@@ -30,9 +30,15 @@ def clean(text: str) -> str:
 
     Parquet and DuckDB hold UTF-8, in which a lone surrogate has no form.
     """
-    if text.isascii() and "\0" not in text:
+    if "\0" in text:
+        text = text.replace("\0", "")
+    if text.isascii():
         return text  # as it is already, and most text is
-    return unicodedata.normalize("NFC", _SURROGATES.sub("\ufffd", text.replace("\0", "")))
+    try:
+        text.encode("utf-8")  # ten times as fast as looking for surrogates
+    except UnicodeEncodeError:
+        text = _SURROGATES.sub("\ufffd", text)
+    return text if unicodedata.is_normalized("NFC", text) else unicodedata.normalize("NFC", text)
 
 
 def rows(items: Iterable[tuple[int, Item]], reading: Reading) -> pa.RecordBatch:

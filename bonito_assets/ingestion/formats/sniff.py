@@ -146,9 +146,10 @@ def _markup(plain: bytes) -> str | None:
 
 
 def _other(head: bytes) -> str | None:
-    binary = is_binary(head)
     for offset, magic, what in _OTHERS:
-        if head.startswith(magic, offset) and (binary or not magic.decode("latin-1").isprintable()):
+        if head.startswith(magic, offset) and (
+            not magic.decode("latin-1").isprintable() or is_binary(head)
+        ):
             return what
     return None
 

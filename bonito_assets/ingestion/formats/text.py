@@ -141,6 +141,8 @@ def _finish(text: str, warning: str | None) -> tuple[str, str | None]:
 
 
 def _is_mojibake(sample: str) -> bool:
+    if not any(first in sample for first in "ÃÂÄÅâ"):
+        return False  # told in no time of most text
     pairs = len(_MOJIBAKE.findall(sample))
     # A pair by itself can be meant; that most of what is not ASCII forms such pairs cannot.
     return pairs >= 3 and 2 * pairs >= 0.5 * sum(char > "\x7f" for char in sample)
