@@ -15,7 +15,7 @@ DOCUMENTS = {
     "In March the female lays four pale blue eggs. Both parents sit on them for 26 days.",
     "terms.txt": "Members may borrow six books at a time. A loan lasts 21 days. The library "
     "charges 20 cents for each day that a book is late.\n\nA lost card costs five euros.",
-    "broken.txt": b"\xff\xfe\x00 not text",
+    "broken.txt": bytes(range(256)) * 4,
 }
 CATALOGUE = """
 source: {files: docs}
@@ -131,7 +131,7 @@ def test_base_and_tuned_model_are_scored_side_by_side(place, ran):
 
 
 def test_the_closing_table_shows_the_books_and_the_scores(ran):
-    for word in ("documents", "curated_tasks", "unreadable 1", "base", "tuned", "make ui"):
+    for word in ("documents", "curated_tasks", "unsupported_format 1", "base", "tuned", "make ui"):
         assert word in ran.stdout
 
 
