@@ -139,6 +139,7 @@ def test_a_reader_that_dies_of_a_signal_costs_the_file_it_was_at(how, workers):
     assert job.lost == {1}
 
 
+@pytest.mark.slow
 def test_rows_that_were_left_out_before_and_after_a_lost_member_are_all_counted(hasty_choosy):
     rows = jsonl({"keep": 0}, {"keep": 0}, {"keep": 1, "text": "kept"})
     members = [("1.jsonl", rows), ("2.txt", ENDLESS.encode()), ("3.jsonl", rows)]
@@ -152,6 +153,7 @@ def test_rows_that_were_left_out_before_and_after_a_lost_member_are_all_counted(
     assert job.left_out == {0: 4, 1: 2}
 
 
+@pytest.mark.slow
 def test_files_that_are_read_a_second_time_count_their_rows_once(hasty_choosy):
     rows = jsonl({"keep": 0}, {"keep": 1, "text": "kept"})
     files = [entry("a.jsonl", rows), entry("b.jsonl", rows), entry("c.txt", ENDLESS)]
@@ -160,6 +162,7 @@ def test_files_that_are_read_a_second_time_count_their_rows_once(hasty_choosy):
     assert (job.left_out[0], job.left_out[1]) == (1, 1)
 
 
+@pytest.mark.slow
 def test_a_file_after_an_archive_that_ends_with_a_lost_member_costs_no_row_twice(hasty):
     members = [("1.txt", b"one"), ("2.txt", ENDLESS.encode())]
     files = [entry("a.zip", zipped(members)), entry("b.txt", "b"), entry("c.txt", ENDLESS)]
@@ -203,6 +206,7 @@ def test_members_that_are_passed_over_are_a_sign_of_life():
 # Which rows are missing
 
 
+@pytest.mark.slow
 def test_a_table_that_is_lost_midway_says_how_far_it_was_read(hasty):
     content = jsonl(*({"text": f"row {i}"} for i in range(3000)), {"text": ENDLESS})
     rows = job_rows(hasty.submit(Job([entry("a.jsonl", content), entry("b.txt", "after")])))
@@ -212,6 +216,7 @@ def test_a_table_that_is_lost_midway_says_how_far_it_was_read(hasty):
     assert lost["error"].endswith(f"; what stands before it was read, up to row {read}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", [0, 3000])
 def test_a_stretch_of_a_table_that_is_lost_says_which_lines_are_missing(hasty, tmp_path, before):
     content = jsonl(*({"text": f"row {i}"} for i in range(before)), {"text": ENDLESS}, {"text": ""})
@@ -226,6 +231,7 @@ def test_a_stretch_of_a_table_that_is_lost_says_which_lines_are_missing(hasty, t
     assert lost["error"].endswith(f"; its lines from {first} on are here in part")
 
 
+@pytest.mark.slow
 def test_a_document_that_is_lost_is_lost_as_a_whole(hasty):
     [row] = job_rows(hasty.submit(Job([entry("a.txt", ENDLESS)])))
     assert row["error"] == "took longer than 3 s to read (limits.seconds)"
@@ -266,6 +272,7 @@ def losing(monkeypatch):
 ARCHIVE = [("1.txt", b"one"), ("2.txt", ENDLESS.encode()), ("3.txt", b"three"), ("4.txt", b"four")]
 
 
+@pytest.mark.slow
 def test_a_reader_that_dies_before_it_is_at_a_member_passes_over_none(hasty, losing):
     losing(1)
     files = [entry("a.zip", zipped(ARCHIVE)), entry("b.txt", "beside")]
@@ -278,6 +285,7 @@ def test_a_reader_that_dies_before_it_is_at_a_member_passes_over_none(hasty, los
     ]
 
 
+@pytest.mark.slow
 def test_an_archive_at_which_readers_die_again_and_again_is_refused_and_says_so(hasty, losing):
     losing(2)
     job = Job([entry("a.zip", zipped(ARCHIVE)), entry("b.txt", "beside")])
