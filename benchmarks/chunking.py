@@ -227,8 +227,9 @@ def _batches(held: dict[str, str]) -> Iterator[pa.RecordBatch]:
     while True:
         for text in texts(UNLIMITED):
             held[str(number)] = text
-            columns = [pa.array(["c"]), pa.array([str(number)]), pa.array([text]), nothing, nothing]
-            names = ["corpus", "doc_id", "text", "headings", "rejected_because"]
+            name = pa.array([str(number)])
+            columns = [pa.array(["c"]), name, name, pa.array([text]), nothing, nothing]
+            names = ["corpus", "doc_id", "uri", "text", "headings", "rejected_because"]
             yield pa.RecordBatch.from_arrays(columns, names)
             number += 1
 
