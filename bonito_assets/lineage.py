@@ -17,6 +17,7 @@ _GONE = """
         select c.chunk_id, c.text
         from chunks c left join documents d using (corpus, doc_id)
         where c.corpus = $corpus
+            and c.uri is not null
             and (d.text is null or not contains(d.text, c.text))
             and not exists (
                 from documents r
@@ -52,6 +53,9 @@ class Orphans:
         self.forgotten = 0
         if all(store.exists(table, corpus) for table in ("documents", "chunks", "generations")):
             with store.reader() as connection:
+                columns = {row[0] for row in connection.execute("describe chunks").fetchall()}
+                if "uri" not in columns:
+                    return  # of a version that did not say where a passage was read
                 connection.execute(_GONE, {"corpus": corpus})
                 gone = connection.execute("select count(*) from gone").fetchone()[0]
                 # Mostly nothing is gone, and then nothing else is looked at.

@@ -181,3 +181,11 @@ def test_a_file_that_cannot_be_read_this_time_keeps_its_outputs(store, inside):
     write(store, "c", {"f.jsonl": None}, chunked=old)
     assert forget_removed(store, "c") == 1
     assert remembered(store, "kept", "gone") == [True, False]
+
+
+def test_passages_of_a_version_that_did_not_know_their_place_are_no_error(store):
+    remember(store, "old")
+    write(store, "c", {}, chunked={"a": "old"})
+    store.write("chunks", "c", store.read("chunks", "c").drop_columns(["uri"]))
+    assert forget_removed(store, "c") == 0
+    assert remembered(store, "old") == [True]
