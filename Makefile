@@ -6,6 +6,8 @@ SHELL := /bin/bash
 BIN := $(CURDIR)/.venv/bin
 # dg starts its sisters (dagster-webserver, dagster-daemon) by name.
 RUN = PATH="$(BIN):$$PATH"
+# One process per core, at most four: some tests start an engine, which takes a gigabyte or two.
+SIDE_BY_SIDE = -n logical --maxprocesses 4 --dist loadfile
 
 export PYTHON BONITO_ENGINE
 export DAGSTER_DISABLE_TELEMETRY := 1
@@ -36,10 +38,10 @@ demo: environment ## the demo corpus from documents to evaluation, with a closin
 	@$(RUN) bonito run demo
 
 test: environment ## the tests, without the slow ones
-	@$(RUN) python -m pytest -m "not slow"
+	@$(RUN) python -m pytest $(SIDE_BY_SIDE) -m "not slow"
 
 test-all: environment ## all tests
-	@$(RUN) python -m pytest
+	@$(RUN) python -m pytest $(SIDE_BY_SIDE)
 
 ui: environment ## Dagster's UI and daemon on http://127.0.0.1:3000
 	@$(RUN) DAGSTER_HOME="$${DAGSTER_HOME:-$(CURDIR)}" dg dev --host 127.0.0.1 --port 3000

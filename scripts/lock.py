@@ -1,9 +1,9 @@
 """Resolves pyproject.toml into locks/cpu.txt and locks/gpu.txt; run by `make lock`.
 
-Each lock is the whole set for one engine: core, training, ray and dev, with hashes. Versions that
-a lock already names are kept as long as pyproject.toml allows them; `make lock UPGRADE=1` asks for
-the newest of all. torch for CPU stands apart in locks/cpu-torch.txt: its build is published on
-another index, where hashes of the same version differ per Python.
+Each lock is the whole set for one engine: core, training, ray, semantic and dev, with hashes.
+Versions that a lock already names are kept as long as pyproject.toml allows them; `make lock
+UPGRADE=1` asks for the newest of all. torch for CPU stands apart in locks/cpu-torch.txt: its build
+is published on another index, where hashes of the same version differ per Python.
 """
 
 from __future__ import annotations
@@ -21,17 +21,20 @@ UV = Path(sys.executable).with_name("uv")
 PLATFORM = "x86_64-manylinux_2_31"
 # The lower end of requires-python; on 3.12 the same set resolves.
 PYTHON = "3.11"
+# Packages that are published as source alone: pure Python, which the Croissant validator needs.
+SOURCE_ONLY = ("jsonpath-rw",)
 
 
 def compile_command(engine: str, options: list[str]) -> list[str]:
     """Gives the uv command that writes locks/<engine>.txt."""
-    extras = [f"--extra={extra}" for extra in (engine, "training", "ray", "dev")]
+    extras = [f"--extra={extra}" for extra in (engine, "training", "ray", "semantic", "dev")]
     # The CPU wheels of torch's sister packages are not where torch's are, and text needs none.
     cpu_only = ["--override=locks/cpu-overrides.txt", "--no-emit-package=torch"]
     return [
         *(str(UV), "pip", "compile", "pyproject.toml", *extras),
         *(f"--python-platform={PLATFORM}", f"--python-version={PYTHON}"),
-        *("--only-binary=:all:", "--generate-hashes", "--system-certs", "--quiet"),
+        *("--only-binary=:all:", *(f"--no-binary={name}" for name in SOURCE_ONLY)),
+        *("--generate-hashes", "--system-certs", "--quiet"),
         *("--custom-compile-command=make lock", f"--output-file=locks/{engine}.txt"),
         *(cpu_only if engine == "cpu" else []),
         *options,

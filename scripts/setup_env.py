@@ -36,6 +36,9 @@ PYTHONS = ("3.11", "3.12")
 GIGABYTES = {"cpu": 6, "gpu": 15}
 # llguidance, which vLLM needs, has no wheels for an older one.
 GLIBC = (2, 31)
+# As in scripts/lock.py: pure Python that is published as source alone.
+SOURCE_ONLY = ("jsonpath-rw",)
+
 # Asked only when pip does not find the CPU build of torch with its own settings.
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 
@@ -316,7 +319,8 @@ def create_venv(python: str) -> None:
 def install(step: str, engine: str) -> None:
     """Installs one step with plain pip; raises SetupError with the reason."""
     pip = [str(VENV / "bin" / "python"), "-m", "pip", "install", "--no-deps", "--no-input"]
-    wheels = [*pip, "--only-binary=:all:", "--progress-bar=off"]
+    source_only = [f"--no-binary={name}" for name in SOURCE_ONLY]
+    wheels = [*pip, "--only-binary=:all:", *source_only, "--progress-bar=off"]
     if step == "torch":
         requirement = ["-r", "locks/cpu-torch.txt"]
         with Stage("torch, CPU build"):

@@ -49,7 +49,11 @@ def test_another_corpus_is_not_held_up(opened):
     runs.refuse_second_run(opened, "other")
 
 
-@pytest.mark.parametrize("process", ["999999999@1.0", f"{os.getpid()}@1.0"])
+@pytest.mark.parametrize(
+    "process",
+    ["999999999@1.0", f"{os.getpid()}@1.0"],
+    ids=["no process has that number", "another process has that number now"],
+)
 def test_a_run_whose_process_is_gone_is_ended_and_gives_its_slot_back(opened, process):
     run_id = under_way(opened, process)
     runs.clear_dead_runs(opened)
