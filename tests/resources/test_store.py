@@ -131,6 +131,17 @@ def test_the_digest_is_of_the_rows_and_not_of_their_packing():
     assert digest(table(None, 1)) != digest(table(0, 1))
 
 
+@pytest.mark.parametrize("rows", [1, 7, 64, 3000])
+def test_neighbours_of_a_slice_are_no_part_of_it(rows):
+    words = [f"w{i}" for i in range(2 * rows)]
+    both = pa.table({"word": words, "list": [[word] for word in words]})
+    alone = pa.table({"word": words[:rows], "list": [[word] for word in words[:rows]]})
+    assert digest(both.slice(0, rows)) == digest(alone)
+    assert digest(both.slice(rows)) == digest(
+        pa.table({"word": words[rows:], "list": [[word] for word in words[rows:]]})
+    )
+
+
 def test_a_streamed_table_has_the_digest_of_the_whole_one(store):
     whole = table(*range(10_000))
     cuts = [0, 1, 4_000, 4_097, 9_999, 10_000]
@@ -163,3 +174,19 @@ def test_a_table_that_another_program_wrote_carries_no_stamps(store):
     store.write("chunks", "c", table(1))
     pq.write_table(table(1), store.table_path("chunks", "c"))
     assert store.stamps("chunks", "c") == {}
+
+
+def test_the_warehouse_follows_new_columns_and_comes_again_when_it_is_lost(store, tmp_path):
+    warehouse = tmp_path / "data" / "warehouse.duckdb"
+
+    def columns():
+        with duckdb.connect(str(warehouse), read_only=True) as connection:
+            return [row[0] for row in connection.execute("describe numbers").fetchall()]
+
+    store.write("numbers", "one", pa.table({"n": [1]}))
+    assert columns() == ["n", "corpus"]
+    store.write("numbers", "one", pa.table({"n": [1], "name": ["uno"]}))
+    assert columns() == ["n", "name", "corpus"]
+    warehouse.unlink()
+    store.write("numbers", "one", pa.table({"n": [2], "name": ["dos"]}))
+    assert columns() == ["n", "name", "corpus"]
