@@ -23,6 +23,7 @@ from pydantic import (
 
 from bonito_assets.ingestion import reading
 from bonito_assets.parsing.words import bare
+from bonito_assets.tables import SCORES
 from resources import generator
 
 corpora = dg.DynamicPartitionsDefinition(name="corpora")
@@ -52,6 +53,7 @@ TASK_TYPES: dict[str, str] = {
 SENTENCE_TASK_TYPES = frozenset({"paraphrase", "paraphrase_id", "wsd", "coref", "te", "sent_comp"})
 _SHORT_NAMES = {full: short for short, full in TASK_TYPES.items()}
 _CUSTOM_NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
+_HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]{0,95}")
 
 
 class CatalogueError(ValueError):
@@ -183,17 +185,43 @@ class Budget(_Section):
 
 
 class Tuning(_Section):
-    """How the base model is tuned on the published dataset (LoRA, loss on the answer only)."""
+    """How the base model is tuned on the published dataset; only answers carry loss."""
 
+    arms: list[Literal["bonito", "tapt"]] = Field(
+        default=["bonito"],
+        description="what is tuned: on the tasks (bonito), on the raw passages they are of (tapt)",
+    )
+    method: Literal["auto", "lora", "qlora"] = Field(
+        default="auto",
+        description="auto: lora, or qlora (4-bit base) where the base would fill half of the card",
+    )
+    prompt: Literal["auto", "bonito", "chat"] = Field(
+        default="auto", description="auto: the tokenizer's chat template where it has one"
+    )
     max_steps: int | None = Field(
         default=None, ge=1, description="default: one epoch, at most 10,000"
     )
     epochs: float = Field(default=1, gt=0)
     learning_rate: float = Field(default=1e-4, gt=0)
     lora_r: int = Field(default=64, ge=1)
-    lora_alpha: int = Field(default=16, ge=1)
-    batch_size: int = Field(default=16, ge=1, description="rows per optimizer step")
+    lora_alpha: int = Field(
+        default=16,
+        ge=1,
+        description="16 is what the authors' script trains with; the 4 on their card is r / alpha",
+    )
+    batch_size: int = Field(
+        default=16, ge=1, description="rows per optimizer step, over all cards together"
+    )
     max_tokens: int = Field(default=1024, ge=32, description="prompt and answer together")
+
+    @field_validator("arms")
+    @classmethod
+    def _bonito_once(cls, value: list[str]) -> list[str]:
+        if "bonito" not in value:
+            raise ValueError("'bonito' must be among them: it is the model that is published")
+        if len(set(value)) < len(value):
+            raise ValueError("an arm stands twice")
+        return value
 
 
 class Parsing(_Section):
@@ -254,12 +282,119 @@ class CustomTaskType(_Section):
         return self
 
 
+class Threshold(_Section):
+    """The least and the greatest value that a score may have; a row without the score passes."""
+
+    min: float | None = None
+    max: float | None = None
+
+    @model_validator(mode="after")
+    def _some_room(self) -> Threshold:
+        if self.min is None and self.max is None:
+            raise ValueError("give 'min', 'max' or both")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"no value is at least {self.min} and at most {self.max}")
+        return self
+
+
+class SemanticDuplicates(_Section):
+    """Rows that say the same in other words, found by the embeddings of a model that you name."""
+
+    model: str = Field(description="a folder or hub id that `library` loads")
+    library: Literal["sentence-transformers", "model2vec"] = "sentence-transformers"
+    threshold: float = Field(default=0.95, gt=0, le=1, description="cosine similarity of two rows")
+
+
+class RoundTrip(_Section):
+    """Another model answers from the passage alone; rows are kept where it agrees."""
+
+    model: str | None = Field(default=None, description="default: the base model")
+    min_agreement: float = Field(default=0.5, ge=0, le=1, description="F1 of the two answers")
+
+
+class Curation(_Section):
+    """What is kept of the tasks when they are judged beside each other.
+
+    Changing any of it costs no generation.
+    """
+
+    duplicates: Literal["corpus", "document", "off"] = Field(
+        default="corpus", description="where a copy of a row is looked for"
+    )
+    near_duplicates: float | None = Field(
+        default=0.8,
+        ge=0.7,
+        le=1,
+        description="Jaccard similarity from which passages are near-copies; null = off",
+    )
+    semantic_duplicates: SemanticDuplicates | None = None
+    decontaminate_against: list[str] = Field(
+        default_factory=list, description="test sets besides that of 'evaluation'"
+    )
+    round_trip: RoundTrip | None = None
+    thresholds: dict[str, Threshold] = Field(
+        default_factory=dict, description="score columns of curated_tasks by name"
+    )
+    max_share_per_label: float | None = Field(
+        default=None, gt=0, le=1, description="of a task type's rows, for each label"
+    )
+    max_share_per_task_type: float | None = Field(default=None, gt=0, le=1)
+    max_per_document: int | None = Field(default=None, ge=1)
+    max_per_passage: int | None = Field(default=None, ge=1)
+    max_per_template: int | None = Field(
+        default=None, ge=1, description="rows whose instructions are worded alike"
+    )
+
+    @field_validator("thresholds")
+    @classmethod
+    def _known_scores(cls, value: dict[str, Threshold]) -> dict[str, Threshold]:
+        for name in value:
+            if name not in SCORES:
+                raise ValueError(_unknown("score", name, list(SCORES)))
+        return value
+
+    @model_validator(mode="after")
+    def _asked_before_judged(self) -> Curation:
+        if "round_trip" in self.thresholds and self.round_trip is None:
+            raise ValueError(
+                "thresholds: rows have the score 'round_trip' only where another model is asked; "
+                "give 'round_trip' too"
+            )
+        return self
+
+
+class Publish(_Section):
+    """Where a release goes, and how much smaller than the one before it may be."""
+
+    hub: str | None = Field(
+        default=None, description="dataset repository owner/name that `bonito push` writes to"
+    )
+    private: bool = True
+    max_shrink: float = Field(
+        default=0.5, ge=0, le=1, description="share of the last release's rows that may be missing"
+    )
+    allow_shrink: bool = Field(default=False, description="publish a smaller release all the same")
+
+    @field_validator("hub")
+    @classmethod
+    def _owner_and_name(cls, value: str | None) -> str | None:
+        if value is not None and not _HUB_NAME.fullmatch(value):
+            raise ValueError(f"'{value}' names no repository; it has the form owner/name")
+        return value
+
+
 class Evaluation(_Section):
     """The labelled test set, as JSONL or Parquet (gz too), and how it is scored."""
 
     test: str
     metric: Literal["choice_f1", "squad"] = "choice_f1"
     limit: int | None = Field(default=None, ge=1, description="score only the first rows")
+    templates: int = Field(
+        default=5, ge=1, le=5, description="wordings of each question; scores are their means"
+    )
+    engine: Literal["auto", "transformers", "vllm"] = Field(
+        default="auto", description="vLLM where there is a GPU, else transformers"
+    )
 
 
 class Corpus(_Section):
@@ -285,6 +420,13 @@ class Corpus(_Section):
     chunking: Chunking = Chunking()
     sampling: Sampling = Sampling()
     parsing: Parsing = Parsing()
+    curation: Curation = Curation()
+    publish: Publish = Publish()
+    mixture_weight: float | None = Field(
+        default=None,
+        ge=0,
+        description="share in instruction_mixture relative to other weights; 0 = not in it",
+    )
     tuning: Tuning = Tuning()
     evaluation: Evaluation | None = None
     limits: Limits = Limits()

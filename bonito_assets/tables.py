@@ -67,7 +67,13 @@ REJECTIONS: dict[str, str] = {
     "not_shorter": "the summary is not shorter than the passage",
     "number_not_in_passage": "a number is not in the passage",
     "name_not_in_passage": "a name is not in the passage",
+    "contaminated": "it shares a stretch of words with a test set",
+    "low_quality": "a score of it is outside the thresholds of the corpus",
+    "not_confirmed": "another model answered otherwise from the passage alone",
     "exact_duplicate": "another row of the corpus has the same instruction and answer",
+    "near_duplicate": "another row asks the same of a passage that is nearly this one",
+    "semantic_duplicate": "another row says the same in other words",
+    "over_represented": "its label, document, passage or template has enough better rows",
 }
 
 # Format markers of Bonito. `{{context}}` stands in an output for the passage itself.
@@ -193,10 +199,44 @@ CURATED_TASKS = pa.schema(
         ),
         _column("input_chars", pa.int64(), "length of the instruction in code points"),
         _column("output_chars", pa.int64(), "length of the answer in code points"),
+        _column("passage_chars", pa.int64(), "length of the passage in code points"),
+        _column(
+            "lexical_overlap",
+            pa.float64(),
+            "share of the answer's words that stand in the passage; null where it is a label",
+        ),
+        _column(
+            "extractive_coverage",
+            pa.float64(),
+            "share of the answer's words in stretches copied from the passage; null likewise",
+        ),
+        _column(
+            "extractive_density",
+            pa.float64(),
+            "mean length in words of the copied stretch that an answer's word is in; null likewise",
+        ),
+        _column(
+            "repetition", pa.float64(), "share of the answer's word 3-grams that stood in it before"
+        ),
+        _column(
+            "round_trip", pa.float64(), "F1 of the answer and another model's; null = not asked"
+        ),
+        _column(
+            "template", pa.string(), "digest of how the instruction is worded around its subject"
+        ),
+        _column(
+            "transductive", pa.bool_(), "whether the passage is also one of the corpus's test set"
+        ),
+        _column("contaminated_by", pa.string(), "test set and question that it overlaps with"),
         _column("duplicate_of", pa.string(), "generation_id of the row kept in its place"),
         _VERDICT,
     ]
 )
+
+# The scores of a row that a corpus may set thresholds for, and those of them that are worked out of
+# its own text.
+SCORES = tuple(f.name for f in CURATED_TASKS if f.type in (pa.int64(), pa.float64()))
+TEXT_SCORES = tuple(name for name in SCORES if name not in ("mean_logprob", "round_trip"))
 
 # What was found at the source, file by file, and how much of it there was: by this a refresh knows
 # what it need not read again. Its rows stand in the order of `documents`. It is no stage.
@@ -210,6 +250,59 @@ SOURCE_FILES = pa.schema(
         _column("reader", pa.string(), "digest of the settings and libraries it was read with"),
         _column("documents", pa.int64(), "rows of documents that it gave", False),
         _column("left_out", pa.int64(), "rows that the catalogue's 'where' left out", False),
+    ]
+)
+
+# What curation remembers of the rows and passages that it has looked at, so that a change of a
+# threshold costs no reading. Their rows stand in the order of `tasks`, those of `curation_passages`
+# in the order of `chunks`. They are no stages.
+_KEY = "64-bit digest of what the row was worked out from: an equal one need not be worked out anew"
+CURATION_FEATURES = pa.schema(
+    [
+        _CORPUS,
+        _column("row_key", pa.uint64(), _KEY, False),
+        *(CURATED_TASKS.field(name) for name in TEXT_SCORES),
+        CURATED_TASKS.field("template"),
+        _column("instruction_key", pa.uint64(), "digest of instruction and answer, passage apart"),
+        _column("task_key", pa.uint64(), "digest of what is asked and answered"),
+        _column("holds_passage", pa.bool_(), "whether the passage was found in the row", False),
+    ]
+)
+CURATION_PASSAGES = pa.schema(
+    [
+        _CORPUS,
+        _column("row_key", pa.uint64(), _KEY, False),
+        _column("passage_key", pa.uint64(), "digest of the text, case and blanks aside", False),
+        _column("bands", pa.list_(pa.uint64(), 25), "MinHash keys of the text, band by band"),
+    ]
+)
+CURATION_OVERLAPS = pa.schema(
+    [
+        _CORPUS,
+        _column("row_key", pa.uint64(), _KEY, False),
+        CURATED_TASKS.field("contaminated_by"),
+        CURATED_TASKS.field("transductive"),
+    ]
+)
+CURATION_FAMILIES = pa.schema(
+    [
+        _CORPUS,
+        _column("exact", pa.int64(), "number of the first row that is equal", False),
+        _column("near", pa.int64(), "number of the first row of its near-duplicates", False),
+        _column("semantic", pa.int64(), "number of the first row that says the same", False),
+    ]
+)
+
+# What another model answered, a row per row of `tasks` in their order; without rows where the
+# corpus does not ask. It has no verdicts: those are of `curated_tasks`.
+ROUND_TRIPS = pa.schema(
+    [
+        _CORPUS,
+        _column("generation_id", pa.string(), "the row whose instruction it is", False),
+        _column("chunk_id", pa.string(), "the passage", False),
+        _column("request_key", pa.string(), "the cache address; null = not asked"),
+        _column("answer", pa.string(), "first line of what the other model answered"),
+        _column("agreement", pa.float64(), "F1 of both answers; of labels 1 if equal, else 0"),
     ]
 )
 

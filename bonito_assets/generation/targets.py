@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from bonito_assets import tables
 from bonito_assets.catalogue import Corpus
-from bonito_assets.curation.curate import curate
+from bonito_assets.curation import refresh as curation
 from bonito_assets.generation.generate import Generated, Widen
 from bonito_assets.generation.requests import Plan
 from bonito_assets.generation.table import generations
@@ -33,7 +33,7 @@ def widen(store: Store, corpus: Corpus, log: Log) -> Widen:
             return None
         plan = generated.plan
         rows = pa.Table.from_batches(generations(generated), tables.GENERATIONS)
-        counts = kept(store, corpus, rows, store.read("chunks", corpus.name))
+        counts = kept(corpus, rows, store.read("chunks", corpus.name))
         amounts = next_amounts(plan.amounts, counts, corpus, plan.passages)
         for task_type, amount in plan.amounts.items():
             line = f"{task_type}: {counts[task_type]:,} of {amount:,} outputs kept"
@@ -50,13 +50,10 @@ def widen(store: Store, corpus: Corpus, log: Log) -> Widen:
     return wider
 
 
-def kept(store: Store, corpus: Corpus, generations: pa.Table, chunks: pa.Table) -> Counter[str]:
+def kept(corpus: Corpus, generations: pa.Table, chunks: pa.Table) -> Counter[str]:
     """Gives the rows per task type that the stages after this one keep of `generations`."""
     read = tasks(generations, chunks, judge_of(corpus))
-    with store.connect() as connection:
-        judged = curate(connection, read, generations)
-    accepted = judged.filter(judged["rejected_because"].is_null())
-    return Counter(accepted["task_type"].to_pylist())
+    return curation.kept(corpus, read, generations, chunks)
 
 
 def next_amounts(

@@ -89,7 +89,7 @@ def test_rounds_go_on_until_enough_is_kept_downstream(store, generator, monkeypa
     monkeypatch.setattr(generator, "_answer", often_useless)
     done, _ = refresh(store, generator, corpus(30))
     rows = pa.Table.from_batches(generations(done), tables.GENERATIONS)
-    counts = kept(store, corpus(30), rows, store.read("chunks", "c"))
+    counts = kept(corpus(30), rows, store.read("chunks", "c"))
     assert all(30 <= counts[t] <= 45 for t in ("nli", "exqa"))
     assert rows.num_rows == len(done.plan) < 400
 

@@ -1,0 +1,1 @@
+"""Finds the rows of a corpus that say what another one says."""
