@@ -1,0 +1,259 @@
+"""Writes the review page of a release: one HTML file that needs no network and no server.
+
+Everything is in the file. Its content security policy lets nothing be fetched and no script run
+but the one whose digest it names, so that a text from the corpus stays a text even if it got out
+of its place.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from bonito_assets import tables
+from bonito_assets.catalogue import TASK_TYPES, Corpus
+from bonito_assets.publishing.review import figures
+from bonito_assets.publishing.review.markup import embedded, text
+from bonito_assets.publishing.review.sample import ROWS_PER_TASK_TYPE, Sample
+from resources.store import Store, TableMissing
+
+_HERE = Path(__file__).parent
+# With figures, style and script a page stays under 5 MB, which phones and mail servers still take:
+# 100 rows of each of the 16 task types, where those that work on sentences have sentences.
+_MOST_BYTES = 4_800_000
+# A label is a word or two; a custom task type may have taken a whole text for one.
+_LABEL_CHARS = 80
+_LABELS_SHOWN = 8
+_Counts = Mapping[str, Mapping[str | None, int]]
+
+
+def write_review(
+    path: Path, store: Store, corpus: Corpus, version: str, splits: Mapping[str, int]
+) -> None:
+    """Writes the page for the release `version` of `corpus`, which has `splits` of so many rows.
+
+    It shows the counts of all rows, and of each task type 100 rows drawn by the version, kept and
+    rejected ones; equal tables give equal bytes. Where the corpus rejects personal data, the text
+    around a passage is left out: it may be what was rejected. Raises ``TableMissing`` when a stage
+    has not been made.
+    """
+    for table in tables.SCHEMAS:
+        if not store.exists(table, corpus.name):
+            raise TableMissing(f"no review page: {table} of '{corpus.name}' is not there yet")
+    with store.reader() as connection:
+        sample = Sample(connection, corpus.name, version, context=corpus.pii != "reject")
+        rows, passages = sample.rows(_MOST_BYTES)
+        steps = figures.funnel(connection, corpus.name)
+        published = sum(splits.values())
+        steps.append(("published", published, published))
+        models = figures.models(connection, corpus.name)
+        sections = [
+            _head(corpus, version, models, splits),
+            _funnel(steps),
+            _task_types(sample.counts, corpus),
+            _labels(figures.labels(connection, corpus.name)),
+            _histograms(
+                figures.length_bars(figures.lengths(connection, corpus.name)),
+                figures.logprob_bars(figures.logprobs(connection, corpus.name)),
+            ),
+            _verdicts(sample.counts),
+        ]
+    shown = {verdict for of_type in sample.counts.values() for verdict in of_type if verdict}
+    data = {
+        "corpus": corpus.name,
+        "version": version,
+        "meanings": {verdict: tables.REJECTIONS[verdict] for verdict in sorted(shown)},
+        "rows": rows,
+        "passages": passages,
+    }
+    path.write_text(
+        page(f"{corpus.name}: review of release {version}", "".join(sections), embedded(data)),
+        encoding="utf-8",
+        newline="\n",
+    )
+
+
+def page(title: str, figures_html: str, data: str) -> str:
+    """Gives the page around its figures (HTML) and its rows (JSON that is safe in a script)."""
+    style = (_HERE / "page.css").read_text(encoding="utf-8")
+    script = (_HERE / "page.js").read_text(encoding="utf-8")
+    policy = (
+        f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    return (
+        "<!DOCTYPE html>\n"
+        '<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="referrer" content="no-referrer">'
+        f"<title>{text(title)}</title>\n<style>{style}</style></head>\n<body>\n{figures_html}\n"
+        f"{(_HERE / 'rows.html').read_text(encoding='utf-8')}"
+        f'<script type="application/json" id="data">{data}</script>\n'
+        f"<script>{script}</script>\n</body></html>\n"
+    )
+
+
+def _digest(content: str) -> str:
+    """Gives the source expression that allows exactly `content`, by the rules of CSP level 2."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"
+
+
+def _head(corpus: Corpus, version: str, models: Sequence[str], splits: Mapping[str, int]) -> str:
+    sampling = f"temperature {corpus.sampling.temperature:g}, top_p {corpus.sampling.top_p:g}"
+    facts = {
+        "Release": version,
+        "Rows": ", ".join(f"{split} {n:,}" for split, n in splits.items()),
+        "Generated by": ", ".join(models) or "nobody yet",
+        "Sampling": sampling,
+        "Licence": corpus.license or "not stated",
+    }
+    if corpus.pii == "reject":
+        facts["Around passages"] = "left out, since the corpus rejects personal data"
+    listed = "".join(f"<div><dt>{name}</dt><dd>{text(v)}</dd></div>" for name, v in facts.items())
+    return (
+        f"<header><h1>{text(corpus.name)}</h1><p>{text(corpus.description)}</p>"
+        f'<dl class="facts">{listed}</dl>'
+        '<p class="advice">These rows were written by a model and checked by rules; nobody has '
+        "read them yet. Read some kept rows of each task type before you train with them, and "
+        'some rejected ones to see what the rules cost: <a href="#rows">to the rows</a>.</p>'
+        "</header>\n<main>\n"
+    )
+
+
+def _section(title: str, note: str, body: str) -> str:
+    return f"<section><h2>{title}</h2><p>{note}</p>{body}</section>\n"
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "") -> str:
+    """Gives a table of cells that are HTML already."""
+    head = "".join(f"<th>{heading}</th>" for heading in headings)
+    body = "".join(
+        f'<tr><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in rest)}</tr>'
+        for first, *rest in rows
+    )
+    return (
+        f'<div class="wide"><table class="{kind}"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def _funnel(steps: Sequence[tuple[str, int, int]]) -> str:
+    rows = [
+        (text(name), f"{n:,}", f"{kept:,}", _share(kept, n), figures.bar(kept, n, n))
+        for name, n, kept in steps
+    ]
+    return _section(
+        "From documents to rows",
+        "What each stage had, and what it let pass. Nothing is dropped on the way: a rejected row "
+        "keeps its place and a reason.",
+        _table(("stage", "rows", "accepted", "share", ""), rows, "figures"),
+    )
+
+
+def _task_types(counts: _Counts, corpus: Corpus) -> str:
+    totals = {task_type: sum(of_type.values()) for task_type, of_type in counts.items()}
+    most = max(totals.values(), default=0)
+    rows = [
+        (
+            _pick("task_type", task_type),
+            text(_full_name(corpus, task_type)),
+            f"{n:,}",
+            f"{counts[task_type].get(None, 0):,}",
+            _share(counts[task_type].get(None, 0), n),
+            figures.bar(counts[task_type].get(None, 0), n, most),
+        )
+        for task_type, n in sorted(totals.items(), key=lambda item: (-item[1], item[0]))
+    ]
+    headings = ("task type", "meaning", "rows", "kept", "share", "")
+    return _section(
+        "Task types",
+        "Kept rows are blue, rejected ones orange. A task type that keeps few rows does not suit "
+        "the text.",
+        _table(headings, rows, "figures types"),
+    )
+
+
+def _full_name(corpus: Corpus, task_type: str) -> str:
+    """Gives what a task type is called; rows may be of a type that the catalogue has no more."""
+    known = task_type in TASK_TYPES or task_type in corpus.custom_task_types
+    return corpus.full_name(task_type) if known else task_type
+
+
+def _labels(labels: Mapping[str, Sequence[tuple[str, int, int]]]) -> str:
+    if not labels:
+        return ""
+    rows = []
+    for task_type, found in labels.items():
+        kept_of_type = sum(kept for _, kept, _ in found)
+        most = max(n for _, _, n in found)
+        for label, kept, n in found[:_LABELS_SHOWN]:
+            share = _share(kept, kept_of_type)
+            drawn = figures.bar(kept, n, most)
+            rows.append(
+                (text(task_type), text(label[:_LABEL_CHARS]), f"{n:,}", f"{kept:,}", share, drawn)
+            )
+        if others := found[_LABELS_SHOWN:]:
+            kept, n = sum(o[1] for o in others), sum(o[2] for o in others)
+            name = f"{len(others):,} other labels"
+            rows.append((text(task_type), name, f"{n:,}", f"{kept:,}", "", ""))
+    return _section(
+        "Labels",
+        "A model learns the commonest label first: one that has nearly all rows of its task type "
+        "teaches little else. Shares are of the kept rows.",
+        _table(("task type", "label", "rows", "kept", "share", ""), rows, "figures"),
+    )
+
+
+def _histograms(lengths: Sequence[figures.Bar], logprobs: Sequence[figures.Bar]) -> str:
+    drawn = "".join(
+        f"<figure><figcaption>{title}</figcaption>{figures.histogram(title, bars)}</figure>"
+        for title, bars in (
+            ("Length of the answer in characters", lengths),
+            ("Mean log-probability of the output, in nats per token", logprobs),
+        )
+        if bars
+    )
+    if not drawn:
+        return ""
+    return _section(
+        "Lengths and certainty",
+        "Very short and very long answers are worth a look, and so are those that the model was "
+        "least sure of. Kept rows are blue, rejected ones orange.",
+        f'<div class="pair">{drawn}</div>',
+    )
+
+
+def _verdicts(counts: _Counts) -> str:
+    totals: Counter[str | None] = Counter()
+    for of_type in counts.values():
+        totals.update(of_type)
+    whole, most = totals.total(), max(totals.values(), default=0)
+    rows = [
+        (
+            _pick("verdict", verdict or "kept"),
+            text(tables.REJECTIONS[verdict] if verdict else "it is in the release"),
+            f"{n:,}",
+            _share(n, whole),
+            figures.bar(0 if verdict else n, n, most),
+        )
+        for verdict, n in sorted(totals.items(), key=lambda item: (-item[1], item[0] or ""))
+    ]
+    return _section(
+        "Verdicts",
+        f"The first reason against each row. Below are up to {ROWS_PER_TASK_TYPE} rows of each "
+        "task type, kept and rejected, drawn by chance so that rare verdicts are among them.",
+        _table(("verdict", "meaning", "rows", "share", ""), rows, "figures"),
+    )
+
+
+def _pick(what: str, value: str) -> str:
+    """Gives a name that shows its rows when it is clicked."""
+    return f'<button class="pick" data-{what}="{text(value)}">{text(value)}</button>'
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.1%}" if whole else ""
