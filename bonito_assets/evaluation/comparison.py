@@ -1,239 +1,110 @@
-"""Base and tuned model on the same prompts: what each says, and what that is worth."""
+"""All arms on the same prompts: what each says, what that is worth, and what the data is worth."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 
-from bonito_assets.evaluation.metrics import ChoiceArm, SquadArm, difference, majority
-from bonito_assets.evaluation.scoring import greedy_answers, log_likelihoods
-from bonito_assets.evaluation.test_set import CHOICE, Question
-from bonito_assets.progress import Progress
-from bonito_assets.tuning.base_model import load
+from bonito_assets.evaluation import answers_fit, regression
+from bonito_assets.evaluation.exam import Exam, Log, Said, predictions, sit
+from bonito_assets.evaluation.metrics import difference, majority
+from bonito_assets.evaluation.scorers import BASE, Arms
+from bonito_assets.evaluation.test_set import CHOICE
 from bonito_assets.tuning.prompts import Encoder
-from resources.model import Model
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
-# One wording for all corpora and both arms, close to what Bonito writes.
-CHOICE_INPUT = "{context}\n\n{question}\n\nChoose one of these answers: {choices}."
-SQUAD_INPUT = "{context}\n\n{question}\n\nAnswer with words from the text above."
-
-# The paper allows 25 tokens of a vocabulary of 32,000; a small vocabulary needs more per word.
-_ANSWER_TOKENS = 40
+TUNED = "tuned"
+TAPT = "tapt"
 
 
 class EvaluationError(ValueError):
-    """The two arms cannot be compared; the message says what is wrong and what to do."""
+    """The arms cannot be compared; the message says what is wrong and what to do."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A question as both arms get it: prompt tokens and, for choices, the tokens of each."""
+class Scores:
+    """What the arms are worth on the corpus's own test set.
 
-    question: Question
-    prompt: list[int]
-    choices: list[list[int]]
-    removed_chars: int
+    Scores of an arm are those of ``metrics.ChoiceArm`` or ``metrics.SquadArm``; ``differences``
+    are named "tuned - base". ``predictions`` holds what each arm said to each question.
+    """
+
+    arms: dict[str, dict[str, Any]]
+    differences: dict[str, dict[str, Any]]
+    majority: dict[str, Any] | None
+    predictions: pa.Table
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The arms' scores and one row per question of the test set.
+    """What an evaluation found; ``scores`` is None for a corpus without a test set."""
 
-    Scores of an arm are those of ``metrics.ChoiceArm`` or ``metrics.SquadArm``; a question whose
-    prompt does not fit is in `predictions` with nulls and in no score.
-    """
-
-    arms: dict[str, dict[str, Any]]
-    difference: dict[str, Any]
-    majority: dict[str, Any] | None
-    predictions: pa.Table
-    left_out: list[str]
-    shortened: int
-    kept_share: float
-    budget: int
-    seconds: float
-
-
-def input_text(question: Question, metric: str) -> str:
-    """Gives the instruction for a question, its passage first."""
-    if metric == CHOICE:
-        return CHOICE_INPUT.format(
-            context=question.context,
-            question=question.question,
-            choices=", ".join(question.choices),
-        ).strip()
-    return SQUAD_INPUT.format(context=question.context, question=question.question).strip()
-
-
-def ask(question: Question, metric: str, encoder: Encoder, budget: int) -> Asked | None:
-    """Gives a question as tokens, with its passage shortened to `budget`; None if it cannot fit."""
-    choices = [encoder.answer(choice) for choice in question.choices]
-    longest = max(map(len, choices)) if choices else _ANSWER_TOKENS
-    fitted = encoder.fit(input_text(question, metric), question.context, longest, budget)
-    if fitted is None:
-        return None
-    return Asked(question, encoder.prompt(fitted.text), choices, fitted.removed_chars)
+    scores: Scores | None
+    regression: dict[str, Any]
+    answers_fit: dict[str, Any]
 
 
 def compare(
-    base: Model,
-    adapter: Path,
-    questions: Sequence[Question],
-    metric: str,
+    arms: Arms,
+    exam: Exam | None,
+    general: Exam,
+    rows: Sequence[answers_fit.Row],
+    encoder: Encoder,
     budget: int,
-    log: Callable[[str], None],
+    log: Log,
 ) -> Comparison:
-    """Asks base and tuned model every question; prompt and answer take at most `budget` tokens.
+    """Asks each arm all questions of the corpus's `exam` and of the `general` suite.
 
-    Raises ``EvaluationError`` when no question fits.
+    The base model, which comes first, also judges whether the answers of `rows` fit.
+    Raises ``EvaluationError`` when no question of an exam fits into `budget` tokens.
     """
-    started = time.monotonic()
-    model, tokenizer = load(base)  # first, since it settles how many threads torch gets
-    from peft import PeftModel
+    for one in filter(None, (exam, general)):
+        _require_questions(one, budget)
+    said: dict[str, Said] = {}
+    hits = {}
+    compared: dict[str, list[answers_fit.Compared]] = {}
+    for name, scorer in arms:
+        if exam is not None:
+            said[name] = sit(exam, scorer, encoder, f"scoring {name}", log)
+        suite = sit(general, scorer, encoder, f"general questions to {name}", log)
+        [hits[name]] = suite.scores.hits
+        if name == BASE:
+            compared = answers_fit.compare(rows, scorer, encoder, budget, log)
+    return Comparison(
+        scores=None if exam is None else _scores(exam, said),
+        regression=regression.report([one.question for one in general.asked], hits),
+        answers_fit=answers_fit.report(compared),
+    )
 
-    encoder = Encoder(tokenizer)
-    budget = min(budget, base.max_tokens)
-    asked, left_out = [], []
-    for question in questions:
-        one = ask(question, metric, encoder, budget)
-        if one is None:
-            left_out.append(question.id)
-        else:
-            asked.append(one)
-    if not asked:
+
+def _require_questions(exam: Exam, budget: int) -> None:
+    if not exam.asked:
         raise EvaluationError(
-            f"none of the {len(questions):,} questions fits into {budget:,} tokens; raise "
+            f"none of the {len(exam.questions):,} questions fits into {budget:,} tokens; raise "
             "tuning.max_tokens, or choose a base model with a longer window"
         )
-    judge = _choose if metric == CHOICE else _answer
-    said = {"base": judge("base", model, encoder, asked, log)}
-    tuned = PeftModel.from_pretrained(model, adapter).eval()
-    if str(model.dtype) == "torch.float32":
-        # A third faster, and exact enough in this precision only.
-        tuned = tuned.merge_and_unload()
-    said["tuned"] = judge("tuned", tuned, encoder, asked, log)
-    removed = sum(one.removed_chars for one in asked)
-    length = sum(len(one.question.context) for one in asked)
-    scores = {name: arm.scores for name, arm in said.items()}
-    return Comparison(
-        arms={name: {**arm.scores.report(), **arm.also} for name, arm in said.items()},
-        difference=difference(scores["base"], scores["tuned"], len(asked)),
-        majority=majority([one.question.label for one in asked]) if metric == CHOICE else None,
-        predictions=_predictions(questions, asked, said),
-        left_out=left_out,
-        shortened=sum(one.removed_chars > 0 for one in asked),
-        kept_share=1 - removed / length if length else 1.0,
-        budget=budget,
-        seconds=time.monotonic() - started,
-    )
 
 
-@dataclass(frozen=True)
-class _Said:
-    """One arm: its scores, scores by another reading, and columns for the table of predictions."""
-
-    scores: ChoiceArm | SquadArm
-    also: dict[str, Any]
-    columns: dict[str, list[Any]]
-
-
-def _choose(
-    name: str,
-    model: PreTrainedModel,
-    encoder: Encoder,
-    asked: Sequence[Asked],
-    log: Callable[[str], None],
-) -> _Said:
-    """Takes the choice with the greatest log-likelihood, its end token included.
-
-    The sum is the paper's score; the mean per token, which does not favour short choices, is
-    reported beside it.
-    """
-    progress = Progress(f"scoring {name}", len(asked), log)
-    sums = log_likelihoods(
-        model, [one.prompt for one in asked], [one.choices for one in asked], progress.advance
-    )
-    means = [
-        [total / len(tokens) for total, tokens in zip(totals, one.choices, strict=True)]
-        for totals, one in zip(sums, asked, strict=True)
-    ]
-    gold = [one.question.label for one in asked]
-    by_sum, by_mean = _best(asked, sums), _best(asked, means)
-    per_token = ChoiceArm(gold, by_mean).report()
-    return _Said(
-        scores=ChoiceArm(gold, by_sum),
-        also={
-            "length_normalised": {key: per_token[key] for key in ("macro_f1", "accuracy", "ci95")}
-        },
-        columns={
-            "prediction": by_sum,
-            "log_likelihoods": sums,
-            "prediction_length_normalised": by_mean,
-        },
-    )
-
-
-def _best(asked: Sequence[Asked], scores: Sequence[Sequence[float]]) -> list[str]:
-    return [
-        one.question.choices[max(range(len(row)), key=row.__getitem__)]
-        for one, row in zip(asked, scores, strict=True)
-    ]
-
-
-def _answer(
-    name: str,
-    model: PreTrainedModel,
-    encoder: Encoder,
-    asked: Sequence[Asked],
-    log: Callable[[str], None],
-) -> _Said:
-    """Takes the first line of the greedy answer."""
-    progress = Progress(f"answering {name}", len(asked), log)
-    written = greedy_answers(
-        model, [one.prompt for one in asked], encoder.end, _ANSWER_TOKENS, progress.advance
-    )
-    answers = [encoder.text(tokens).strip().partition("\n")[0].strip() for tokens in written]
-    scores = SquadArm([one.question.answers for one in asked], answers)
-    return _Said(
-        scores=scores,
-        also={},
-        columns={
-            "answer": answers,
-            "f1": scores.f1.tolist(),
-            "exact_match": scores.exact_match.tolist(),
-        },
-    )
-
-
-def _predictions(
-    questions: Sequence[Question], asked: Sequence[Asked], said: dict[str, _Said]
-) -> pa.Table:
-    """Gives one row per question in the order of the test set; nulls where it was not asked."""
-    place = {one.question.id: number for number, one in enumerate(asked)}
-    columns: dict[str, list[Any]] = {
-        "id": [question.id for question in questions],
-        "question": [question.question for question in questions],
-        "gold": [
-            [question.label] if question.label else list(question.answers) for question in questions
-        ],
-        "choices": [list(question.choices) for question in questions],
-        "removed_chars": [
-            asked[place[question.id]].removed_chars if question.id in place else None
-            for question in questions
-        ],
-    }
+def _scores(exam: Exam, said: dict[str, Said]) -> Scores:
+    arms = {}
     for name, arm in said.items():
-        for column, values in arm.columns.items():
-            columns[f"{name}_{column}"] = [
-                values[place[question.id]] if question.id in place else None
-                for question in questions
-            ]
-    return pa.table(columns)
+        arms[name] = arm.scores.report()
+        if arm.length_normalised is not None:
+            by_mean = arm.length_normalised.report()
+            kept = ("macro_f1", "accuracy", "ci95", "templates")
+            arms[name]["length_normalised"] = {key: by_mean[key] for key in kept}
+    choices = exam.metric == CHOICE
+    return Scores(
+        arms=arms,
+        differences={
+            f"{later} - {earlier}": difference(
+                said[earlier].scores, said[later].scores, len(exam.asked)
+            )
+            for earlier, later in itertools.combinations(said, 2)
+        },
+        majority=majority([one.question.label for one in exam.asked]) if choices else None,
+        predictions=predictions(exam, said),
+    )

@@ -1,6 +1,7 @@
 """Both assets in a real Dagster run, over a store that holds a small published dataset."""
 
 import json
+import shutil
 
 import dagster as dg
 import pyarrow as pa
@@ -19,9 +20,39 @@ PASSAGES = [f"the river rises in spring and floods meadow {n} ." for n in range(
 TUNING = {"max_steps": 4, "lora_r": 4, "batch_size": 4, "max_tokens": 200, "learning_rate": 0.01}
 
 
+@pytest.fixture(autouse=True)
+def few_general_questions(monkeypatch):
+    from bonito_assets.evaluation import assets, regression
+
+    few = regression.general_questions()[::7]
+    monkeypatch.setattr(assets, "general_questions", lambda: few)
+
+
 @pytest.fixture
 def house(tmp_path, base):
     """A store with the tables that tuning reads, and a catalogue that names a test set."""
+    return furnish(tmp_path, base)
+
+
+@pytest.fixture(scope="module")
+def tuned_once(tmp_path_factory, base):
+    place = tmp_path_factory.mktemp("tuned")
+    assert run(furnish(place, base), tuned_model).success
+    return place
+
+
+@pytest.fixture
+def tuned(tuned_once, tmp_path, base):
+    """The same with a tuned model."""
+    shutil.copytree(tuned_once, tmp_path, dirs_exist_ok=True)
+    store, catalogue = (
+        Store(root=str(tmp_path / "data")),
+        Catalogue(folder=str(tmp_path / "corpora")),
+    )
+    return store, catalogue, BaseModel(name=base.name)
+
+
+def furnish(tmp_path, base):
     store = Store(root=str(tmp_path / "data"))
     chunks = [
         {
@@ -60,12 +91,14 @@ def publish(store, count):
         {
             "generation_id": f"g{n}",
             "chunk_id": f"c{n}",
+            "task_type": "exqa",
             "input": f"{PASSAGES[n]}\n\nis it ?",
             "output": "yes",
         }
         for n in range(count)
     ]
-    schema = pa.schema([(n, pa.string()) for n in ("generation_id", "chunk_id", "input", "output")])
+    names = ("generation_id", "chunk_id", "task_type", "input", "output")
+    schema = pa.schema([(name, pa.string()) for name in names])
     with store.new_folder("instruction_dataset", "meadows") as folder:
         (folder / "data").mkdir()
         (folder / "release.json").write_text('{"version": "v7"}')
@@ -77,7 +110,7 @@ def describe(catalogue, **more):
 
     folder = Path(catalogue.folder)
     folder.mkdir(exist_ok=True)
-    corpus = {"source": {"files": "*.txt"}, "task_types": ["ynqa"], "tuning": TUNING, **more}
+    corpus = {"source": {"files": "*.txt"}, "task_types": ["exqa"], "tuning": TUNING, **more}
     (folder / "meadows.yaml").write_text(yaml.safe_dump(corpus))
 
 
@@ -118,9 +151,17 @@ def test_a_corpus_is_tuned_and_evaluated(house):
     assert shown["loss curve"].startswith("![loss by step](data:image/png;base64,")
     shown = metadata(result, "evaluation")
     assert shown["macro_f1 tuned"] == report["arms"]["tuned"]["macro_f1"]
-    [check] = result.get_asset_check_evaluations()
-    assert (check.check_name, check.severity) == ("tuned_beats_base", dg.AssetCheckSeverity.WARN)
-    assert "on 6 questions" in check.description
+    checks = {check.check_name: check for check in result.get_asset_check_evaluations()}
+    assert {name: check.severity for name, check in checks.items()} == {
+        "release_is_not_worse": dg.AssetCheckSeverity.ERROR,
+        "answers_fit": dg.AssetCheckSeverity.ERROR,
+        "tuned_beats_base": dg.AssetCheckSeverity.WARN,
+        "no_damage": dg.AssetCheckSeverity.WARN,
+    }
+    assert "on 6 questions" in checks["tuned_beats_base"].description
+    assert "saw 6 rows in 4 steps" in checks["tuned_beats_base"].description
+    assert "20 general questions" in checks["no_damage"].description
+    assert "only 0 rows can be compared" in checks["answers_fit"].description
 
 
 def test_the_data_version_is_the_digest_of_the_adapter(house):
@@ -130,15 +171,93 @@ def test_the_data_version_is_the_digest_of_the_adapter(house):
     assert event.tags["dagster/data_version"] == record["adapter_sha256"]
 
 
-def test_a_corpus_without_test_set_passes_and_is_told_how_to_add_one(house):
-    describe(house[1])
-    result = run(house, evaluation)
+def test_a_corpus_without_test_set_passes_and_is_told_how_to_add_one(tuned):
+    describe(tuned[1])
+    result = run(tuned, evaluation)
     assert result.success
-    report = json.loads((house[0].folder("evaluation", "meadows") / "report.json").read_text())
+    report = json.loads((tuned[0].folder("evaluation", "meadows") / "report.json").read_text())
     assert report["metric"] is None
     assert "add a key 'evaluation'" in metadata(result, "evaluation")["reason"]
-    [check] = result.get_asset_check_evaluations()
-    assert check.passed
+    assert all(check.passed for check in result.get_asset_check_evaluations())
+    # What needs no test set is told all the same.
+    assert report["regression"]["n"] == 20
+
+
+def worse(monkeypatch, share):
+    """Lets the evaluation find that the tuned model got worse, or that answers do not fit."""
+    from bonito_assets.evaluation import assets
+
+    measured = assets._evaluate
+
+    def changed(*arguments):
+        report, comparison = measured(*arguments)
+        if share is None:
+            report |= {"n": 60}
+            report["differences"]["tuned - base"]["ci95"] = [-0.3, -0.1]
+        else:
+            report["answers_fit"] |= {"share": share, "ci95": [share - 0.05, share + 0.05]}
+        return report, comparison
+
+    monkeypatch.setattr(assets, "_evaluate", changed)
+
+
+@pytest.mark.parametrize(
+    ("share", "refusal"), [(None, "release_is_not_worse"), (0.3, "answers_fit")]
+)
+def test_a_refused_release_fails_the_run_and_leaves_the_report_that_says_why(
+    tuned, monkeypatch, share, refusal
+):
+    worse(monkeypatch, share)
+    result = run(tuned, evaluation)
+    assert not result.success
+    failed = [check for check in result.get_asset_check_evaluations() if not check.passed]
+    assert refusal in {check.check_name for check in failed if check.blocking}
+    assert (tuned[0].folder("evaluation", "meadows") / "report.md").exists()
+
+
+def test_the_data_version_is_that_of_what_was_found_and_not_of_when(tuned):
+    versions = {
+        run(tuned, evaluation)
+        .asset_materializations_for_node("evaluation")[0]
+        .tags["dagster/data_version"]
+        for _ in range(2)
+    }
+    assert len(versions) == 1
+
+
+def test_the_baseline_is_an_arm_where_it_was_trained(tuned):
+    store = tuned[0]
+    adapter = store.folder("tuned_model", "meadows")
+    baseline = adapter / "arms" / "tapt"
+    baseline.mkdir(parents=True)
+    for path in adapter.iterdir():
+        if path.is_file():
+            (baseline / path.name).write_bytes(path.read_bytes())
+    result = run(tuned, evaluation)
+    report = json.loads((store.folder("evaluation", "meadows") / "report.json").read_text())
+    assert set(report["arms"]) == {"base", "tapt", "tuned"}
+    assert "tuned - tapt" in metadata(result, "evaluation")["differences"]
+
+
+WRONG = {
+    '{"id": "q1", "context": "x", "question": "?"}': "row 1: key 'label': is missing",
+    '{"id": "q1", "context": "x", "question": "?", "label": "c", "choices": ["a", "b"]}': (
+        "row 1: key 'label': 'c' is not one of the choices a, b"
+    ),
+    "": "holds no rows",
+}
+
+
+def test_a_wrong_test_set_is_named_and_the_earlier_report_stays(tuned, tmp_path):
+    assert run(tuned, evaluation).success
+    place = tuned[0].folder("evaluation", "meadows") / "report.json"
+    before = place.read_bytes()
+    for content, says in WRONG.items():
+        (tmp_path / "test.jsonl").write_text(content)
+        message = failure(run(tuned, evaluation))
+        assert says in message
+        assert message.count("test.jsonl") == 1
+        assert place.read_bytes() == before
 
 
 def test_an_empty_dataset_fails_clearly_and_keeps_the_earlier_model(house):
@@ -156,19 +275,9 @@ def test_a_base_model_that_is_not_there_names_the_setting(house, tmp_path):
     assert "BONITO_BASE_MODEL" in failure(result)
 
 
-def test_a_tuned_model_of_another_base_model_is_not_compared(house, tmp_path, base):
-    import shutil
-
-    assert run(house, tuned_model).success
+def test_a_tuned_model_of_another_base_model_is_not_compared(tuned, tmp_path, base):
     other = shutil.copytree(base.folder, tmp_path / "other")
     config = json.loads((other / "config.json").read_text())
     (other / "config.json").write_text(json.dumps(config | {"rope_theta": 5000.0}))
-    result = run(house, evaluation, base_model=BaseModel(name=str(other)))
+    result = run(tuned, evaluation, base_model=BaseModel(name=str(other)))
     assert "materialize tuned_model first" in failure(result)
-
-
-def test_a_wrong_test_set_names_file_row_and_key(house, tmp_path):
-    assert run(house, tuned_model).success
-    (tmp_path / "test.jsonl").write_text('{"id": "q1", "context": "x", "question": "?"}')
-    message = failure(run(house, evaluation))
-    assert "test.jsonl: row 1: key 'label': is missing" in message

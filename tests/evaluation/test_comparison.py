@@ -1,156 +1,155 @@
+"""Base, baseline and tuned model on the same questions, with real (tiny) models."""
+
 import json
 
 import pytest
 
 from bonito_assets.catalogue import Evaluation
-from bonito_assets.evaluation.comparison import EvaluationError, ask, compare
-from bonito_assets.evaluation.report import build, verdict, without_test_set, write
+from bonito_assets.evaluation.answers_fit import Row
+from bonito_assets.evaluation.comparison import EvaluationError, compare
+from bonito_assets.evaluation.exam import prepare
+from bonito_assets.evaluation.report import build, gain, markdown, with_test_set, write
+from bonito_assets.evaluation.scorers import open_arms
 from bonito_assets.evaluation.test_set import Question, TestSet
 from bonito_assets.tuning.record import read_record
 
-LONG = "the river rises in spring and floods meadows " * 60
+GENERAL = [
+    Question(f"{skill}-{n}", "", f"who {n} ?", (), "it", ("it", "the stork"))
+    for skill in ("one", "two")
+    for n in range(3)
+]
+ROWS = [
+    Row(f"g{n}", "exqa", f"the river {n} rises .\n\nwho ?", f"river {n}", f"the river {n} rises .")
+    for n in range(8)
+]
 
 
-def choice(number, label="no", context="the river rises ."):
-    return Question(f"q{number}", context, "is it spring ?", ("no",), label, ("yes", "no"))
+def choice(number, label="no"):
+    return Question(
+        f"q{number}", f"the river {number} .", "is it spring ?", ("no",), label, ("yes", "no")
+    )
+
+
+def evaluated(base, adapters, encoder, questions, metric, templates, lines=None, engine="auto"):
+    """The comparison and the report made of it, as the asset makes them."""
+    log = (lines if lines is not None else []).append
+    exam = prepare(questions, metric, templates, encoder, 200)
+    general = prepare(GENERAL, "choice_f1", 1, encoder, 200)
+    with open_arms(engine, base, adapters, 200, log) as arms:
+        found = compare(arms, exam, general, ROWS, encoder, 200, log)
+    report = build("meadows", found, read_record(adapters["tuned"]), encoder.frame)
+    settings = Evaluation(test="t", metric=metric, templates=templates)
+    test_set = TestSet(questions, "t.jsonl", "0" * 64)
+    return found, with_test_set(report, settings, test_set, exam, found, 200)
 
 
 @pytest.fixture(scope="module")
-def choices(base, adapter):
-    questions = [choice(n, "no" if n % 3 else "yes") for n in range(12)]
-    questions += [
-        choice(12, context=LONG),
-        Question("q13", "it", LONG * 2, ("no",), "no", ("yes", "no")),
-    ]
+def choices(base, adapter, encoder):
+    questions = [choice(n, "no" if n % 3 else "yes") for n in range(24)]
     lines = []
-    found = compare(base, adapter, questions, "choice_f1", 200, lines.append)
-    return questions, found, lines
-
-
-def report_of(found, questions, adapter, metric):
-    return build(
-        "meadows",
-        Evaluation(test="t", metric=metric),
-        TestSet(questions, "t.jsonl", "0" * 64),
-        found,
-        read_record(adapter),
-    )
-
-
-def test_a_question_shows_its_passage_then_the_question_then_the_choices(encoder, tokenizer):
-    asked = ask(choice(1), "choice_f1", encoder, 200)
-    assert tokenizer.decode(asked.prompt) == (
-        "<s><|input|>\nthe river rises .\n\nis it spring ?\n\n"
-        "Choose one of these answers: yes, no.\n<|output|>\n"
-    )
-    assert [tokenizer.decode(tokens) for tokens in asked.choices] == ["yes</s>", "no</s>"]
-
-
-def test_only_the_passage_is_shortened(encoder, tokenizer):
-    asked = ask(choice(1, context=LONG.strip()), "choice_f1", encoder, 150)
-    text = tokenizer.decode(asked.prompt)
-    assert len(asked.prompt) + max(map(len, asked.choices)) <= 150
-    assert text.startswith("<s><|input|>\nthe river rises in spring")
-    assert text.endswith(
-        "\n\nis it spring ?\n\nChoose one of these answers: yes, no.\n<|output|>\n"
-    )
-    assert asked.removed_chars > 1000
+    adapters = {"tapt": adapter, "tuned": adapter}
+    found, report = evaluated(base, adapters, encoder, questions, "choice_f1", 2, lines)
+    return found, report, lines
 
 
 def test_the_tuned_arm_says_what_the_adapter_was_tuned_to_say(choices):
-    _, found, lines = choices
-    predictions = found.predictions.to_pylist()
-    assert {row["tuned_prediction"] for row in predictions[:13]} == {"yes"}
-    for row in predictions[:13]:
+    found, report, lines = choices
+    for row in found.scores.predictions.to_pylist():
         (base_yes, base_no), (yes, no) = row["base_log_likelihoods"], row["tuned_log_likelihoods"]
+        assert row["tuned_prediction"] == "yes"
         assert yes - no > base_yes - base_no + 1
-    assert found.arms["tuned"]["accuracy"] == pytest.approx(4 / 13)
-    assert any("scoring tuned: 13 of 13" in line for line in lines)
-
-
-def test_every_question_is_in_the_predictions_with_its_scores_or_nulls(choices):
-    questions, found, _ = choices
-    rows = found.predictions.to_pylist()
-    assert [row["id"] for row in rows] == [question.id for question in questions]
-    assert found.left_out == ["q13"]
-    assert rows[13]["base_log_likelihoods"] is None
-    assert len(rows[0]["base_log_likelihoods"]) == 2
-    assert (found.shortened, rows[12]["removed_chars"] > 0) == (1, True)
+    assert report["arms"]["tuned"]["accuracy"] == pytest.approx(8 / 24)
+    assert any("scoring tuned: 48 of 48" in line for line in lines)
 
 
 def test_the_prediction_is_the_choice_with_the_greatest_sum(choices):
-    for row in choices[1].predictions.to_pylist()[:13]:
+    for row in choices[0].scores.predictions.to_pylist():
         scores = row["tuned_log_likelihoods"]
         assert row["tuned_prediction"] == row["choices"][scores.index(max(scores))]
 
 
-def test_a_report_of_choices_has_every_key_and_file(choices, adapter, tmp_path):
-    questions, found, _ = choices
-    report = report_of(found, questions, adapter, "choice_f1")
+def test_every_pair_of_arms_has_its_difference_over_the_same_questions(choices):
+    report = choices[1]
+    assert list(report["arms"]) == ["base", "tapt", "tuned"]
+    assert list(report["differences"]) == ["tapt - base", "tuned - base", "tuned - tapt"]
+    # Both arms are one adapter here: no resample of the same questions can tell them apart.
+    assert report["differences"]["tuned - tapt"] == {"macro_f1": 0.0, "ci95": [0.0, 0.0]}
+    assert report["arms"]["tapt"] == report["arms"]["tuned"]
+
+
+def test_all_arms_answer_the_general_questions(choices):
+    suite = choices[1]["regression"]
+    assert (suite["n"], suite["chance"]) == (6, 0.5)
+    assert set(suite["arms"]) == {"base", "tapt", "tuned"}
+    assert set(suite["arms"]["base"]["per_skill"]) == {"one", "two"}
+
+
+def test_the_base_model_judges_the_release(choices):
+    fit = choices[1]["answers_fit"]
+    assert (fit["rows"], fit["share"]) == (8, None)
+    assert "only 8 rows" in fit["reason"]
+
+
+def test_a_report_has_every_key_and_file(choices, adapter, tmp_path):
+    found, report, _ = choices
     write(tmp_path, report, found)
     read = json.loads((tmp_path / "report.json").read_text())
     assert set(read) == {
-        "corpus", "metric", "n", "left_out", "majority", "arms", "difference", "test_set",
-        "base_model", "tuned_model", "dataset_version", "shortened", "templates", "seconds",
+        "corpus", "metric", "n", "left_out", "majority", "arms", "differences", "regression",
+        "answers_fit", "test_set", "base_model", "tuned_model", "tuned_on", "dataset_version",
+        "shortened", "templates", "prompt",
     }  # fmt: skip
-    assert read["n"] == 13
-    assert read["majority"]["label"] == "no"
-    for arm in ("base", "tuned"):
-        assert set(read["arms"][arm]) == {
-            "macro_f1", "accuracy", "ci95", "per_label", "length_normalised"
+    assert (read["n"], read["majority"]["label"]) == (24, "no")
+    for arm in read["arms"].values():
+        assert set(arm) == {
+            "macro_f1", "accuracy", "ci95", "per_label", "templates", "length_normalised"
         }  # fmt: skip
-    assert set(read["difference"]) == {"macro_f1", "ci95"}
+        assert len(arm["templates"]["scores"]) == 2
+        assert arm["macro_f1"] == pytest.approx(sum(arm["templates"]["scores"]) / 2)
     assert read["tuned_model"] == read_record(adapter)["adapter_sha256"]
     assert read["test_set"] == {"path": "t.jsonl", "sha256": "0" * 64, "limit": None}
-    text = (tmp_path / "report.md").read_text()
-    assert "1 of 13 passages were shortened to keep to 200 tokens" in text
-    assert "1 questions do not fit" in text
+    assert "{input}" in read["prompt"]
+    assert (tmp_path / "report.md").read_text() == markdown(report)
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "predictions.parquet").exists()
 
 
-def test_free_answers_are_scored_against_all_golds(base, adapter, tmp_path):
+def test_equal_models_and_questions_give_equal_bytes(base, adapter, encoder, tmp_path):
+    questions = [choice(n, "no" if n % 3 else "yes") for n in range(6)]
+    folders = tmp_path / "one", tmp_path / "other"
+    for folder in folders:
+        folder.mkdir()
+        found, report = evaluated(base, {"tuned": adapter}, encoder, questions, "choice_f1", 2)
+        write(folder, report, found)
+    names = sorted(path.name for path in folders[0].iterdir())
+    assert names == ["plot.png", "predictions.parquet", "report.json", "report.md"]
+    for name in names:
+        assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes(), name
+
+
+def test_free_answers_are_scored_against_all_golds(base, adapter, encoder, tmp_path):
     questions = [
         Question(f"q{n}", "the river", "is it spring ?", ("maybe", "Yes.")) for n in range(4)
     ]
-    found = compare(base, adapter, questions, "squad", 200, lambda line: None)
-    assert found.arms["tuned"] == {"f1": 1.0, "exact_match": 1.0, "ci95": [1.0, 1.0]}
-    assert found.arms["base"]["f1"] < 1
-    assert {row["tuned_answer"] for row in found.predictions.to_pylist()} == {"yes"}
-    report = report_of(found, questions, adapter, "squad")
+    found, report = evaluated(base, {"tuned": adapter}, encoder, questions, "squad", 1)
+    assert report["arms"]["tuned"] == {
+        "f1": 1.0,
+        "exact_match": 1.0,
+        "ci95": [1.0, 1.0],
+        "templates": {"scores": [1.0], "deviation": 0.0},
+    }
+    assert report["arms"]["base"]["f1"] < 1
+    assert {row["tuned_answer"] for row in found.scores.predictions.to_pylist()} == {"yes"}
     assert report["majority"] is None
-    assert verdict(report)[0]
+    assert gain(report)[0]
     write(tmp_path, report, found)
 
 
-def test_a_window_too_small_for_every_question_is_an_error(base, adapter):
-    with pytest.raises(EvaluationError, match="none of the 1 questions fits into 32 tokens"):
-        compare(base, adapter, [choice(1)], "choice_f1", 32, lambda line: None)
-
-
-@pytest.mark.parametrize(
-    ("ci95", "better", "words"),
-    [
-        ([0.02, 0.2], True, "better than chance"),
-        ([-0.02, 0.2], False, "no difference"),
-        ([-0.2, -0.1], False, "worse than chance"),
-    ],
-)
-def test_tuned_beats_base_only_when_the_whole_interval_says_so(ci95, better, words):
-    report = {
-        "metric": "choice_f1",
-        "n": 60,
-        "arms": {"base": {"macro_f1": 0.4}, "tuned": {"macro_f1": 0.5}},
-        "difference": {"ci95": ci95},
-    }
-    passed, sentence = verdict(report)
-    assert passed is better
-    assert words in sentence
-    assert "60 questions" in sentence
-
-
-def test_a_corpus_without_test_set_has_a_report_that_says_how_to_get_one(tmp_path):
-    write(tmp_path, without_test_set("meadows"), None)
-    report = json.loads((tmp_path / "report.json").read_text())
-    assert (report["metric"], report["arms"]) == (None, {})
-    assert "add a key 'evaluation'" in report["reason"]
+def test_a_window_too_small_for_every_question_is_an_error(base, adapter, encoder):
+    small = prepare([choice(1)], "choice_f1", 1, encoder, 32)
+    general = prepare(GENERAL, "choice_f1", 1, encoder, 200)
+    with (
+        open_arms("transformers", base, {"tuned": adapter}, 32, print) as arms,
+        pytest.raises(EvaluationError, match="none of the 1 questions fits into 32 tokens"),
+    ):
+        compare(arms, small, general, [], encoder, 32, print)
