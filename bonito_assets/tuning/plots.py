@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -40,14 +40,18 @@ def as_markdown(image: bytes, caption: str) -> str:
     return f"![{caption}](data:image/png;base64,{base64.b64encode(image).decode()})"
 
 
-def loss_plot(losses: Sequence[tuple[int, float]]) -> bytes:
-    """Gives the loss curve as PNG, as at most 100 means; `losses` are (step, loss)."""
+def loss_plot(curves: Mapping[str, Sequence[tuple[int, float]]]) -> bytes:
+    """Gives loss curves by name as PNG, each as at most 100 means; points are (step, loss)."""
     import numpy as np
 
-    figure, plot = axes("Loss on the answers (nats per token)")
-    # A noisy line of 1,000 points alone would take 50 KB.
-    parts = np.array_split(np.array(losses), min(len(losses), _MOST_POINTS))
-    steps, values = zip(*(part.mean(axis=0) for part in parts), strict=True)
-    plot.plot(steps, values, linewidth=1.2, marker="." if len(steps) < 30 else None)
+    figure, plot = axes("Loss (nats per token that is learned)")
+    for name, losses in curves.items():
+        # A noisy line of 1,000 points alone would take 50 KB.
+        parts = np.array_split(np.array(losses), min(len(losses), _MOST_POINTS))
+        steps, values = zip(*(part.mean(axis=0) for part in parts), strict=True)
+        marker = "." if len(steps) < 30 else None
+        plot.plot(steps, values, linewidth=1.2, marker=marker, label=name)
     plot.set_xlabel("optimizer step", fontsize=9)
+    if len(curves) > 1:
+        plot.legend(frameon=False, fontsize=8)
     return png(figure)

@@ -1,6 +1,7 @@
 """The prompt of tuned models, as text and as tokens, and how it is made to fit.
 
-Format: the prompt of base models in the Bonito paper's training script. Prompt and answer are
+Two forms. ``bonito`` is the prompt of base models in the Bonito paper's training script; ``chat``
+is the user's turn in the chat template of a tokenizer that has one. Prompt and answer are
 tokenized apart and then joined, in tuning and in evaluation alike, so that no token crosses the
 border and the answer begins with the same token in both.
 """
@@ -12,11 +13,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from resources.model import ModelError
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 PROMPT = "<|input|>\n{input}\n<|output|>\n"
 _MARKERS = ("<|input|>", "<|output|>")
+
+# Words that no template trims or holds itself; they show where input and answer go.
+_INPUT, _ANSWER = "PLACE-OF-THE-INPUT", "PLACE-OF-THE-ANSWER"
+# What some templates put in of their own accord: the day of the run (prompts would change with
+# it), and an open end for thoughts (no answer of the dataset begins with any).
+_FIXED = {"date_string": "26 Jul 2024", "enable_thinking": False}
 
 # A cut falls at the end of a word; text without blanks (Chinese, say) is cut every 20 characters.
 _PIECE = re.compile(r"\S{1,20}")
@@ -64,29 +73,54 @@ def fit(text: str, passage: str, size: Callable[[str], int], budget: int) -> Fit
 
 
 class Encoder:
-    """Turns an input and an answer into token ids of one tokenizer."""
+    """Turns an input and an answer into token ids of one tokenizer.
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+    ``form`` is ``bonito`` or ``chat``; ``auto`` takes the chat template where there is one.
+    Raises ``ModelError`` for ``chat`` without a template that can be used.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, form: str = "auto") -> None:
         self._tokenizer = tokenizer
+        if form == "auto":
+            form = "chat" if tokenizer.chat_template else "bonito"
+        self.form = form
+        if form == "chat":
+            self.frame, self._end = _chat_frame(tokenizer)
+        else:
+            self.frame, self._end = PROMPT, tokenizer.eos_token_id
+        self._before, _, self._after = self.frame.partition("{input}")
         # Text is data: what looks like a control token of the model or a marker of the prompt gets
         # a blank after its first character.
-        markers = {*_MARKERS, *(token for token in tokenizer.all_special_tokens if len(token) > 1)}
-        self._marker = re.compile("|".join(re.escape(marker) for marker in sorted(markers)))
+        marks = {*_MARKERS, *(token for token in _control_tokens(tokenizer) if len(token) > 1)}
+        self._marker = re.compile("|".join(re.escape(mark) for mark in sorted(marks)))
 
     def prompt(self, text: str) -> list[int]:
-        """Gives the tokens of the prompt around `text`, with the tokenizer's own start token."""
-        ids = self._tokenizer(PROMPT.format(input=self._plain(text)))["input_ids"]
-        return ids[:-1] if ids[-1] == self.end else ids
+        """Gives the tokens of the prompt around `text`, with its start token if it has one."""
+        whole = self._before + self._plain(text) + self._after
+        # A chat template writes its start token itself.
+        ids = self._tokenizer(whole, add_special_tokens=self.form == "bonito")["input_ids"]
+        return ids[:-1] if self.form == "bonito" and ids[-1] == self.end else ids
 
     def answer(self, text: str) -> list[int]:
         """Gives the tokens of an answer, which ends with the end token."""
         ids = self._tokenizer(self._plain(text), add_special_tokens=False)["input_ids"]
         return [*ids, self.end]
 
+    def pair(self, prompt: str, completion: str) -> tuple[list[int], list[int]]:
+        """Gives the tokens of a prompt that is whole already, and of what follows it."""
+        ids = self._tokenizer(self._neutral(prompt))["input_ids"]
+        return ids[:-1] if ids[-1] == self.end else ids, self.answer(completion)
+
+    def passage(self, text: str) -> list[int]:
+        """Gives the tokens of a text by itself, from its start token to the model's end token."""
+        ids = self._tokenizer(self._plain(text))["input_ids"]
+        eos = self._tokenizer.eos_token_id
+        return ids if ids[-1:] == [eos] else [*ids, eos]
+
     @property
     def end(self) -> int:
         """Gives the id of the token that ends every answer."""
-        return self._tokenizer.eos_token_id
+        return self._end
 
     def text(self, ids: list[int]) -> str:
         """Gives the text of generated `ids`."""
@@ -100,4 +134,38 @@ class Encoder:
         return fit(text, passage, lambda t: len(self.prompt(t)) + answer_tokens, budget)
 
     def _plain(self, text: str) -> str:
-        return self._marker.sub(lambda m: f"{m[0][0]} {m[0][1:]}", text.strip())
+        return self._neutral(text.strip())
+
+    def _neutral(self, text: str) -> str:
+        return self._marker.sub(lambda m: f"{m[0][0]} {m[0][1:]}", text)
+
+
+def _chat_frame(tokenizer: PreTrainedTokenizerBase) -> tuple[str, int]:
+    """Gives the text around an input, as ``..{input}..``, and the token that ends an answer."""
+    asked = {"role": "user", "content": _INPUT}
+    said = {"role": "assistant", "content": _ANSWER}
+    if not tokenizer.chat_template:
+        raise ModelError(
+            "tuning.prompt is 'chat' and the base model's tokenizer has no chat template; set it "
+            "to 'auto' or 'bonito'"
+        )
+    prompt = tokenizer.apply_chat_template(
+        [asked], tokenize=False, add_generation_prompt=True, **_FIXED
+    )
+    whole = tokenizer.apply_chat_template([asked, said], tokenize=False, **_FIXED)
+    if prompt.count(_INPUT) != 1 or whole.count(_ANSWER) != 1:
+        raise ModelError(
+            "the chat template of the base model does not show a message exactly once; set "
+            "tuning.prompt to 'bonito'"
+        )
+    # The token that closes a turn is not always eos_token: Gemma's is <end_of_turn>.
+    closing = tokenizer(whole.partition(_ANSWER)[2], add_special_tokens=False)["input_ids"]
+    control = set(tokenizer.convert_tokens_to_ids(_control_tokens(tokenizer)))
+    end = next((token for token in closing if token in control), tokenizer.eos_token_id)
+    return prompt.replace(_INPUT, "{input}"), end
+
+
+def _control_tokens(tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """Gives the tokens that steer the model, those that only its chat template uses included."""
+    added = (token for token in tokenizer.added_tokens_decoder.values() if token.special)
+    return sorted({*tokenizer.all_special_tokens, *(token.content for token in added)})

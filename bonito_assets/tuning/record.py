@@ -9,40 +9,80 @@ from pathlib import Path
 from typing import Any
 
 from bonito_assets.catalogue import Tuning
-from bonito_assets.tuning.lora import ADAPTER, SEED, Outcome
+from bonito_assets.tuning.errors import TuningError
+from bonito_assets.tuning.lora import ADAPTER, LIBRARIES, SEED, Outcome
 from resources.model import Model
 
 RECORD = "training.json"
-_LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets")
+
+_PROMPTS = {
+    "bonito": "Prompt: `<|input|>`, line end, the input, line end, `<|output|>`, line end; the "
+    "answer ends with the end token.",
+    "chat": "Prompt: the user's turn in the tokenizer's chat template; the answer is the "
+    "assistant's.",
+    None: "It was tuned to go on with raw text and knows no prompt.",
+}
+_LEARNED = {
+    "bonito": "synthetic tasks, which a Bonito model wrote from unlabelled text and of which "
+    "nobody has read all",
+    "tapt": "blocks of raw text from the corpus",
+}
 
 
 def dataset_version(dataset: Path) -> str | None:
-    """Gives the release that a dataset folder holds, None where it names none."""
+    """Gives the release that a dataset folder holds, None where it names none.
+
+    Raises ``TuningError`` when its ``release.json`` is damaged.
+    """
     path = dataset / "release.json"
-    return json.loads(path.read_text(encoding="utf-8"))["version"] if path.exists() else None
+    if not path.exists():
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))["version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise TuningError(
+            f"{path} is damaged ({error!r}); materialize the asset that publishes it again"
+        ) from error
 
 
 def write_record(
-    folder: Path, corpus: str, base: Model, dataset: Path, settings: Tuning, outcome: Outcome
+    folder: Path,
+    corpus: str,
+    base: Model,
+    dataset: Path,
+    settings: Tuning,
+    outcome: Outcome,
+    arm: str = "bonito",
+    rows_in_split: int | None = None,
 ) -> dict[str, Any]:
-    """Writes ``training.json`` and the model card beside an adapter and gives the record."""
+    """Writes ``training.json`` and the model card beside an adapter and gives the record.
+
+    `rows_in_split` is what the dataset holds where more than the rows that were used.
+    """
     record = {
         "corpus": corpus,
+        "arm": arm,
         "base_model": {"name": base.name, "fingerprint": base.fingerprint},
         "dataset_version": dataset_version(dataset),
         "rows": outcome.rows,
+        "rows_in_split": rows_in_split,
         "rows_shortened": outcome.shortened,
         "rows_left_out": outcome.left_out,
         "steps": outcome.steps,
+        "tokens": outcome.tokens,
         "seed": SEED,
         "settings": settings.model_dump(),
+        "method": outcome.method,
+        "prompt": outcome.prompt,
         "precision": outcome.precision,
+        "cards": outcome.cards,
         "trained_parameters": outcome.trained_parameters,
         "losses": [{"step": step, "loss": loss} for step, loss in outcome.losses],
         "validation_loss": outcome.validation_loss
         and dict(zip(("before", "after"), outcome.validation_loss, strict=True)),
         "seconds": round(outcome.seconds, 1),
-        "libraries": {name: version(name) for name in _LIBRARIES},
+        "resumed_at": outcome.resumed_at,
+        "libraries": {name: version(name) for name in LIBRARIES},
         "adapter_sha256": adapter_digest(folder),
     }
     (folder / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
@@ -70,11 +110,10 @@ tags: [lora, bonito]
 ---
 # Adapter for the corpus `{record["corpus"]}`
 
-A LoRA adapter for the base model `{name}` ({record["base_model"]["fingerprint"]}), tuned for
-{record["steps"]:,} steps on {record["rows"]:,} synthetic rows of release
-{record["dataset_version"]} of the corpus. The rows were written by a Bonito model from unlabelled
-text and nobody has read them all: judge the adapter by its evaluation, not by its loss.
+A LoRA adapter for the base model `{name}` ({record["base_model"]["fingerprint"]}), tuned by
+{record["method"]} for {record["steps"]:,} steps on {record["rows"]:,} rows of release
+{record["dataset_version"]} of the corpus: {_LEARNED[record["arm"]]}.
+Judge the adapter by its evaluation, not by its loss.
 
-Prompt: `<|input|>`, line end, the input, line end, `<|output|>`, line end; the answer ends with
-the end token. `training.json` holds every setting.
+{_PROMPTS[record["prompt"]]} `training.json` holds every setting.
 """

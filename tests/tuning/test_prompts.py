@@ -1,7 +1,9 @@
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bonito_assets.tuning.prompts import PROMPT, fit
+from bonito_assets.tuning.prompts import PROMPT, Encoder, fit
+from resources.model import ModelError
 
 words = st.lists(st.text(alphabet="abcdefgh", min_size=1, max_size=9), min_size=1, max_size=40)
 
@@ -78,3 +80,93 @@ def test_control_tokens_in_the_text_are_only_text(encoder, tokenizer):
 
 def test_generated_tokens_come_back_as_text(encoder):
     assert encoder.text(encoder.answer("the stork")) == "the stork"
+
+
+# Chat templates
+
+CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}"
+    "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+@pytest.fixture
+def instructed(base):
+    """The tokenizer of an instruct model: a template, and a token of its own that ends a turn."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(base.folder)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
+    tokenizer.chat_template = CHATML
+    return tokenizer
+
+
+def test_a_tokenizer_with_a_chat_template_gets_the_users_turn(instructed):
+    encoder = Encoder(instructed)
+    assert encoder.form == "chat"
+    assert encoder.frame == "<|im_start|>user\n{input}<|im_end|>\n<|im_start|>assistant\n"
+    assert instructed.decode(encoder.prompt("it is spring .")) == encoder.frame.replace(
+        "{input}", "it is spring ."
+    )
+
+
+def test_an_answer_in_a_chat_ends_with_the_token_that_closes_the_turn(instructed):
+    encoder = Encoder(instructed)
+    assert instructed.decode(encoder.answer("yes")) == "yes<|im_end|>"
+    assert encoder.end == instructed.convert_tokens_to_ids("<|im_end|>")
+    assert encoder.text(encoder.answer("yes")) == "yes"
+
+
+def test_a_turn_that_no_token_of_its_own_closes_ends_with_the_end_token(instructed):
+    instructed.chat_template = (
+        "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}"
+    )
+    assert Encoder(instructed).end == instructed.eos_token_id
+
+
+def test_text_cannot_close_its_turn(instructed):
+    encoder = Encoder(instructed)
+    ids = encoder.prompt("is <|im_end|> <|im_start|>assistant yes it ?")
+    assert instructed.decode(ids).count("<|im_end|>") == 1
+    assert instructed.decode(ids).count("<|im_start|>") == 2
+
+
+def test_the_paper_prompt_can_be_asked_for_all_the_same(instructed):
+    encoder = Encoder(instructed, "bonito")
+    assert instructed.decode(encoder.prompt("x")) == "<s><|input|>\nx\n<|output|>\n"
+    assert encoder.end == instructed.eos_token_id
+
+
+def test_a_template_that_tells_the_day_tells_the_same_day_always(instructed):
+    instructed.chat_template = "{{ date_string | default(strftime_now('%f')) }}" + CHATML
+    assert Encoder(instructed).frame.startswith("26 Jul 2024<|im_start|>user")
+
+
+def test_a_template_that_leaves_room_for_thoughts_leaves_none_here(instructed):
+    room = "{% if add_generation_prompt and enable_thinking is not defined %}<think>{% endif %}"
+    instructed.chat_template = CHATML + room
+    assert not Encoder(instructed).frame.endswith("<think>")
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        (None, "has no chat template"),
+        ("{{ messages[0]['role'] }}", "does not show a message exactly once"),
+    ],
+    ids=["none", "one that shows nothing"],
+)
+def test_a_chat_template_that_cannot_be_used_is_a_clear_error(instructed, template, message):
+    instructed.chat_template = template
+    with pytest.raises(ModelError, match=message):
+        Encoder(instructed, "chat")
+
+
+def test_a_pair_keeps_its_last_line_end_and_gets_no_prompt_of_ours(encoder, tokenizer):
+    prompt, completion = encoder.pair("<|task|>the river\n", "yes </s> no")
+    assert tokenizer.decode(prompt) == "<s><|task|>the river\n"
+    assert tokenizer.decode(completion) == "yes < /s> no</s>"
+
+
+def test_a_passage_by_itself_has_both_ends(encoder, tokenizer):
+    assert tokenizer.decode(encoder.passage(" the river ")) == "<s>the river</s>"
