@@ -22,6 +22,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 DEMO_MODEL = PROJECT / "models" / "bonito-demo"
 DEMO_BASE_MODEL = PROJECT / "models" / "base-demo"
+OWN_CHECKPOINT = "checkpoint"
 BONITO_V1 = "BatsResearch/bonito-v1"
 # The base model of the paper's recipe: bonito.md of the authors' card, Mistral-7B-v0.1.
 BASE_V1 = "mistralai/Mistral-7B-v0.1"
@@ -53,8 +54,20 @@ def corpora_folder() -> Path:
 
 
 def model() -> str:
-    """Gives ``BONITO_MODEL``: hub id, ``id@revision`` or folder of the generating model."""
-    return os.environ.get("BONITO_MODEL") or (BONITO_V1 if has_gpu() else str(DEMO_MODEL))
+    """Gives ``BONITO_MODEL``: hub id, ``id@revision`` or folder of the generating model.
+
+    The word ``checkpoint`` means the folder that the asset `bonito_checkpoint` publishes.
+    """
+    name = os.environ.get("BONITO_MODEL")
+    if name == OWN_CHECKPOINT:
+        root = data_root()
+        if "://" in root:
+            raise SettingError(
+                f"BONITO_MODEL: '{OWN_CHECKPOINT}' needs BONITO_DATA on this machine and it is "
+                f"{root}; copy its folder bonito_checkpoint/bonito here and set BONITO_MODEL to it"
+            )
+        return str(Path(root) / "bonito_checkpoint" / "bonito")
+    return name or (BONITO_V1 if has_gpu() else str(DEMO_MODEL))
 
 
 def base_model() -> str:

@@ -92,6 +92,7 @@ def resolve(
     adapter: str | None = None,
     quantization: str | None = None,
     weights: bool = True,
+    may_be_adapter: bool = False,
 ) -> Model:
     """Gives the checkpoint that `name` means, fetched from the hub when it is not a folder.
 
@@ -99,15 +100,25 @@ def resolve(
     folder or hub id of a LoRA adapter over the model, `quantization` what the engine does to the
     weights while it loads them: both change the outputs and so the fingerprint. Without `weights`
     only config and tokenizer are fetched and asked for: the weights are where the engine is.
+    Where it `may_be_adapter`, the name of an adapter means the base model that it names, with the
+    adapter over it.
     Raises ``ModelError`` when something is not there, or its weights are not safetensors.
     """
     folder, digest = _locate(name, setting, weights)
+    if may_be_adapter and _is_adapter(folder):
+        if adapter is not None:
+            raise ModelError(
+                f"{setting}: '{name}' is an adapter, and the backend's `adapter` is one too: "
+                f"'{adapter}'; only one can be laid over a model"
+            )
+        name, adapter = _base_of(folder, name, setting), name
+        folder, digest = _locate(name, f"{setting}'s base model", weights)
     _require_model(folder, name, setting, weights)
     place = None
     parts = [digest or _content_digest(folder)]
     if adapter is not None:
-        place, digest = _locate(adapter, f"{setting}'s adapter")
-        _require_adapter(place, adapter, setting)
+        place, digest = _locate(adapter, f"{setting}'s adapter", weights)
+        _require_adapter(place, adapter, setting, weights)
         parts.append(f"adapter {digest or _content_digest(place)}")
     if quantization is not None:
         parts.append(f"quantization {quantization}")
@@ -162,9 +173,38 @@ def _fetch(repository: str, revision: str | None, weights: bool) -> Path:
     return Path(fetch())
 
 
+def _is_adapter(folder: Path) -> bool:
+    """Tells whether a folder holds an adapter and no model of its own."""
+    # Of the hub only an adapter's JSON files may be here; some lie beside their base's config.json.
+    alone = not (folder / "config.json").exists() or (folder / ADAPTER_WEIGHTS).exists()
+    return (folder / ADAPTER_CONFIG).exists() and alone and not _model_weights(folder)
+
+
+def _model_weights(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("*.safetensors") if path.name != ADAPTER_WEIGHTS]
+
+
+def _base_of(folder: Path, name: str, setting: str) -> str:
+    """Gives the name of an adapter's base model, ``id@revision`` where it states one."""
+    config = read_json(folder / ADAPTER_CONFIG)
+    base, revision = config.get("base_model_name_or_path"), config.get("revision")
+    if not base:
+        raise ModelError(
+            f"{setting}: {folder / ADAPTER_CONFIG} names no base model; set {setting} to the "
+            "model that the adapter was made for and the backend's `adapter` to this one"
+        )
+    if is_path(base):
+        if not Path(base).is_dir():
+            raise ModelError(
+                f"{setting}: the base model of '{name}', '{base}', is not there; put it back, or "
+                f"set {setting} to where it is and the backend's `adapter` to '{name}'"
+            )
+        return base
+    return f"{base}@{revision}" if revision else base
+
+
 def _require_model(folder: Path, name: str, setting: str, weights: bool) -> None:
-    files = [path for path in folder.glob("*.safetensors") if path.name != ADAPTER_WEIGHTS]
-    if (folder / ADAPTER_CONFIG).exists() and not files:
+    if _is_adapter(folder):
         base = read_json(folder / ADAPTER_CONFIG).get("base_model_name_or_path")
         raise ModelError(
             f"{setting}: '{name}' is a LoRA adapter and no model by itself; set {setting} to its "
@@ -175,17 +215,17 @@ def _require_model(folder: Path, name: str, setting: str, weights: bool) -> None
             f"{setting}: '{name}' holds no config.json; it must be a checkpoint in Hugging Face "
             "format with safetensors weights"
         )
-    if weights and not files:
+    if weights and not _model_weights(folder):
         raise ModelError(_no_weights(setting, name, "*.safetensors"))
 
 
-def _require_adapter(folder: Path, name: str, setting: str) -> None:
+def _require_adapter(folder: Path, name: str, setting: str, weights: bool) -> None:
     if not (folder / ADAPTER_CONFIG).exists():
         raise ModelError(
             f"{setting}'s adapter: '{name}' holds no {ADAPTER_CONFIG}; it must be a LoRA adapter "
             f"in PEFT's format (a whole model is set as {setting} itself)"
         )
-    if not (folder / ADAPTER_WEIGHTS).exists():
+    if weights and not (folder / ADAPTER_WEIGHTS).exists():
         raise ModelError(_no_weights(f"{setting}'s adapter", name, ADAPTER_WEIGHTS))
 
 

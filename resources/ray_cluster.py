@@ -232,6 +232,9 @@ class RaySession:
         self._settings = settings
         self._log = log
         self._arguments = settings.arguments
+        if model.adapter is not None and self._arguments.adapter is None:
+            # The model was named by its adapter; nodes find it where it lies here.
+            self._arguments = dataclasses.replace(self._arguments, adapter=str(model.adapter))
         self._admission = Admission(self._model, self._arguments.max_model_len)
         self._loop = loop
         self._ray: Any = None
@@ -552,7 +555,8 @@ def _places(needs: dict[str, int], nodes: list[dict[str, float]]) -> int:
 
 def _resolve(name: str, arguments: EngineArguments) -> Model:
     """Gives the checkpoint with what is laid over it: adapter and quantisation change outputs."""
-    return resolve(name, _SETTING, arguments.adapter, arguments.quantization)
+    adapter, quantization = arguments.adapter, arguments.quantization
+    return resolve(name, _SETTING, adapter, quantization, may_be_adapter=True)
 
 
 def _name_on_nodes(model: Model) -> str:

@@ -23,7 +23,11 @@ from resources.admission import Admission
 from resources.engine_loop import ENGINE_LOOP, EngineArguments, Entry
 from resources.engine_process import EngineLost, EngineProcess
 from resources.generator import Generator, GeneratorError, Log, Outcome, Request, window_of
+from resources.hardware import find_cards
 from resources.model import Model, resolve
+from resources.quantised import cpu_features, quantization, require_hardware
+
+_SETTING = "BONITO_MODEL"
 
 # Prompts are judged by so many: the tokenizer is faster by the batch, and 64 take 10 ms.
 _BATCH = 64
@@ -80,8 +84,11 @@ class VllmEngine(Generator):
         return EngineArguments(extra=extra).extra
 
     def resolve(self) -> Model:
-        """Gives the checkpoint; raises ``ModelError`` when it is not there."""
-        return resolve(self.model, "BONITO_MODEL", self.adapter, self.quantization)
+        """Gives the checkpoint; raises ``ModelError`` when it is not there or cannot run here."""
+        model = resolve(self.model, _SETTING, self.adapter, self.quantization, may_be_adapter=True)
+        if quantization(model.folder) is not None:
+            require_hardware(model, _SETTING, find_cards(), cpu_features())
+        return model
 
     @property
     def arguments(self) -> EngineArguments:

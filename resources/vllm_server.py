@@ -100,7 +100,7 @@ class VllmServer(Generator):
 
     def resolve(self) -> Model:
         """Gives the checkpoint; raises ``ModelError`` when it is not there."""
-        return resolve(self.model, "BONITO_MODEL", weights=False)
+        return resolve(self.model, "BONITO_MODEL", weights=False, may_be_adapter=True)
 
     @contextlib.contextmanager
     def open(self, log: Log) -> Iterator[ServerSession]:

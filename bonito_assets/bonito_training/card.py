@@ -84,6 +84,48 @@ def card(name: str, record: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def adapter_card(record: Mapping[str, Any]) -> str:
+    """Gives the README of a Bonito adapter that was trained over a base model."""
+    base, settings = record["base_model"], record["settings"]
+    before, after = record["validation_loss"] or (None, None)
+    lines = [
+        "---",
+        "library_name: peft",
+        "pipeline_tag: text-generation",
+        "tags: [bonito, synthetic-data, lora]",
+        "---",
+        "",
+        f"# Bonito adapter for {base['name']}",
+        "",
+        "With this adapter the base model writes instruction-tuning tasks in the format of Bonito: "
+        "given a task type and a passage, an instruction with `{{context}}` in place of the "
+        "passage, `<|pipe|>`, and an answer. Set `BONITO_MODEL` to this folder to generate with "
+        "it. Its licence follows from those of the base model and of the data sets below.",
+        "",
+        "## How it was trained",
+        "",
+        f"{record['method']} over `{base['name']}` ({base['fingerprint']}): rank "
+        f"{settings['lora_r']}, alpha {settings['lora_alpha']}, learning rate "
+        f"{settings['learning_rate']:g}, {record['steps']:,} steps of {settings['batch_size']} "
+        f"pairs, at most {settings['max_tokens']:,} tokens each, loss on the completion alone; "
+        f"{record['seconds'] / 3600:.1f} hours on "
+        f"{record['hardware']['gpu'] or record['hardware']['processor']}.",
+        "",
+    ]
+    if before is not None:
+        lines += [
+            f"Loss on {record['pairs']['held_out']:,} held-out pairs: {before:.3f} before, "
+            f"{after:.3f} after (nats per token).",
+            "",
+        ]
+    lines += [
+        "| source | licence | pairs |",
+        "| --- | --- | ---: |",
+        *(f"| {s['name']} | {s['license']} | {s['pairs']:,} |" for s in record["sources"]),
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def _sampled(table: Mapping[str, Mapping[str, Any]] | None) -> list[str]:
     """Gives the result of the benchmark as a table, where the record holds it."""
     if not table:

@@ -56,8 +56,10 @@ def make(
             f"{pairs.num_rows} pairs are too few; set `pairs` of the asset ctga to {4 * _WATCHED} "
             "or more"
         )
-    columns = {name: pairs[name].to_pylist() for name in pairs.column_names}
     rng = random.Random(plan.seed)
+    # Pairs of annotated data sets stand one set after the other, and the first rows are held out.
+    mixed = pairs.take(rng.sample(range(pairs.num_rows), pairs.num_rows))
+    columns = {name: mixed[name].to_pylist() for name in mixed.column_names}
     tokenizer = network.train_tokenizer(_tokenizer_texts(columns, rng), shape.vocabulary)
     pad = tokenizer.token_to_id(PAD)
     trainer = train.Trainer(shape, plan, log)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-import json
 import random
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from bonito_assets.bonito_training import grammar, templates
 from bonito_assets.bonito_training import labelled as rows_to_pairs
+from bonito_assets.bonito_training.data_set import file_rows
+from bonito_assets.bonito_training.data_set import sha256 as file_sha256
 from bonito_assets.bonito_training.templates import Passage
 from bonito_assets.bonito_training.text import clean, passages
 from bonito_assets.generation.prompts import prompt
@@ -29,9 +29,37 @@ SCHEMA = pa.schema(
         pa.field("completion", pa.string(), nullable=False, metadata={"meaning": "what to write"}),
         pa.field("source", pa.string(), nullable=False, metadata={"meaning": "name of the source"}),
         pa.field("license", pa.string(), nullable=False, metadata={"meaning": "its licence"}),
+        pa.field("template", pa.string(), metadata={"meaning": "wording; null for pairs by rule"}),
     ]
 )
+_BATCH_ROWS = 2048
 GRAMMAR = ("grammar", "cc0-1.0")
+
+
+class Pair(NamedTuple):
+    """One row of ``SCHEMA``."""
+
+    task_type: str
+    context: str
+    prompt: str
+    completion: str
+    source: str
+    license: str
+    template: str | None = None
+
+
+def write(path: Path, pairs: Iterable[Pair]) -> Counter[str]:
+    """Writes `pairs` to a Parquet file as they come and gives how many there are of each type."""
+    import pyarrow.parquet as pq
+
+    counted: Counter[str] = Counter()
+    waiting = iter(pairs)
+    with pq.ParquetWriter(path, SCHEMA, compression="zstd") as file:
+        while some := list(islice(waiting, _BATCH_ROWS)):
+            counted.update(pair.task_type for pair in some)
+            columns = dict(zip(SCHEMA.names, map(list, zip(*some, strict=True)), strict=True))
+            file.write_batch(pa.RecordBatch.from_pydict(columns, schema=SCHEMA))
+    return counted
 
 
 @dataclass(frozen=True)
@@ -64,14 +92,8 @@ def read_rows(source: Source) -> Iterator[dict[str, Any]]:
     path = Path(source.path)
     if not path.is_file():
         raise ValueError(f"{path}: no such file; correct `path` of the source '{source.name}'")
-    if path.suffix == ".parquet":
-        import pyarrow.parquet as pq
-
-        yield from pq.read_table(path).to_pylist()
-    elif path.name.endswith((".jsonl", ".jsonl.gz")):
-        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as lines:
-            for line in lines:
-                yield json.loads(line)
+    if path.name.endswith((".parquet", ".jsonl", ".jsonl.gz")):
+        yield from file_rows(path)
     else:
         text = path.read_text(encoding="utf-8-sig")
         for paragraph in re.split(r"\n\s*\n", text):
@@ -104,7 +126,7 @@ def sha256(source: Source) -> str | None:
     """Gives the digest of the file of `source`; null for a source on the hub."""
     if source.path.startswith("hub:"):
         return None
-    return hashlib.sha256(Path(source.path).read_bytes()).hexdigest()
+    return file_sha256(Path(source.path))
 
 
 def freshened(text: str, rng: random.Random) -> str:
@@ -173,7 +195,7 @@ def build(
     seed: int,
     invented_share: float = 0.5,
     labelled_share: float = 0.01,
-) -> tuple[pa.Table, list[dict[str, Any]]]:
+) -> tuple[list[Pair], list[dict[str, Any]]]:
     """Gives `count` pairs of all task types, and what each source gave to them.
 
     The same sources, count and seed give the same pairs.
@@ -189,16 +211,13 @@ def build(
         real += [(text, source) for text in texts]
         labelled += [(row, source) for row in rows]
     types, weights = zip(*templates.SHARES.items(), strict=True)
-    columns: dict[str, list[str]] = {name: [] for name in SCHEMA.names}
+    pairs: list[Pair] = []
 
     def add(task_type: str, context: str, made: tuple[str, str], origin: tuple[str, str]) -> None:
-        values = (task_type, context, prompt(context, task_type))
-        for name, value in zip(
-            SCHEMA.names, (*values, templates.completion(*made), *origin), strict=True
-        ):
-            columns[name].append(value)
+        asked = prompt(context, task_type)
+        pairs.append(Pair(task_type, context, asked, templates.completion(*made), *origin))
 
-    while len(columns["task_type"]) < count:
+    while len(pairs) < count:
         if labelled and rng.random() < labelled_share:
             row, source = rng.choice(labelled)
             if pair := rows_to_pairs.pair(row, rng):
@@ -210,7 +229,7 @@ def build(
             if made := templates.make(task_type, passage, rng):
                 add(task_type, passage.text, made, origin)
                 break
-    return pa.table(columns, schema=SCHEMA), _listed(sources, real, columns["source"])
+    return pairs, _listed(sources, real, [pair.source for pair in pairs])
 
 
 def _listed(
@@ -224,12 +243,12 @@ def _listed(
             "name": source.name,
             "path": source.path,
             "license": source.license,
-            "sha256": sha256(source),
+            "version": sha256(source),
             "passages": passages_of[source.name],
             "pairs": pairs_of[source.name],
         }
         for source in sources
     ]
     name, license_ = GRAMMAR
-    invented = {"path": None, "sha256": None, "passages": pairs_of[name], "pairs": pairs_of[name]}
+    invented = {"path": None, "version": None, "passages": pairs_of[name], "pairs": pairs_of[name]}
     return [*listed, {"name": name, "license": license_, **invented}]

@@ -172,16 +172,17 @@ def answers_right(
     right: dict[str, list[float]] = defaultdict(list)
     device = network.embed_tokens.weight.device
     with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
+        # Rows of one length together: a long one would pad the 31 beside it.
+        order = sorted(range(len(rows)), key=lambda i: len(rows[i][0]))
         for begin in range(0, len(rows), 32):
-            part = list(rows[begin : begin + 32])
-            ids, weights = next(batches(part, 10**9, pad, random.Random(0)))
-            order = sorted(range(len(part)), key=lambda i: len(part[i][0]))
+            part = order[begin : begin + 32]
+            ids, weights = next(batches([rows[i] for i in part], 10**9, pad, random.Random(0)))
             ids, weights = ids.to(device), weights.to(device)
             likeliest = F.linear(network(ids)[:, :-1], network.embed_tokens.weight).argmax(-1)
             heavy = (weights[:, 1:] == weights.max(1, keepdim=True).values) & (weights[:, 1:] > 0)
             good = ((likeliest == ids[:, 1:]) | ~heavy).all(1)
-            for i, ok in zip(order, good.tolist(), strict=True):
-                right[kinds[begin + i]].append(float(ok))
+            for i, ok in zip(part, good.tolist(), strict=True):
+                right[kinds[i]].append(float(ok))
     return {kind: sum(found) / len(found) for kind, found in sorted(right.items())}
 
 

@@ -9,6 +9,7 @@ from bonito_assets.generation.refresh import refresh
 from bonito_assets.metadata import definition_metadata, table_metadata
 from resources.generator import Generator, GeneratorError
 from resources.model import ModelError
+from resources.quantised import quantization
 from resources.store import Store
 
 
@@ -16,7 +17,9 @@ from resources.store import Store
 def bonito_model(generator: Generator) -> dg.MaterializeResult:
     """The checkpoint that generation uses, named by BONITO_MODEL and pinned to its content.
 
-    Its data version is the hub commit, or the digest of a local folder: another model makes the
+    That is a hub id at a commit, a folder, a quantised model (AWQ, GPTQ, FP8), a LoRA adapter,
+    which brings its base model along, or ``checkpoint``: what `bonito_checkpoint` made last. The
+    data version is the hub commit, or the digest of what lies there: another model makes the
     generations of every corpus stale.
     """
     try:
@@ -27,6 +30,8 @@ def bonito_model(generator: Generator) -> dg.MaterializeResult:
         metadata={
             "name": model.name,
             "folder": dg.MetadataValue.path(str(model.folder)),
+            "adapter": "none" if model.adapter is None else str(model.adapter),
+            "quantised": quantization(model.folder) or "no",
             "fingerprint": model.fingerprint,
             "window (tokens)": model.max_tokens,
         },

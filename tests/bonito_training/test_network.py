@@ -6,6 +6,7 @@ import json
 import random
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from bonito_assets.bonito_training import network, pairs, train
@@ -18,7 +19,8 @@ _TINY = Shape(vocabulary=600, width=64, layers=3, inner=96, positions=1024)
 
 @pytest.fixture(scope="module")
 def table():
-    return pairs.build([], 400, seed=0)[0]
+    made = pairs.build([], 400, seed=0)[0]
+    return pa.Table.from_pylist([pair._asdict() for pair in made], schema=pairs.SCHEMA)
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import random
+from collections import Counter
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from bonito_assets.bonito_training import labelled, pairs, templates
@@ -28,11 +30,11 @@ def _source(folder: Path, rows: list[dict], **settings: object) -> Source:
 
 
 def test_without_sources_the_pairs_are_made_from_invented_passages_alone() -> None:
-    table, listed = pairs.build([], 200, seed=0)
-    assert table.num_rows == 200
-    assert set(table["source"].to_pylist()) == {"grammar"}
+    made, listed = pairs.build([], 200, seed=0)
+    assert len(made) == 200
+    assert {pair.source for pair in made} == {"grammar"}
     assert [s["name"] for s in listed] == ["grammar"]
-    assert set(table["task_type"].to_pylist()) <= set(TASK_TYPES)
+    assert {pair.task_type for pair in made} <= set(TASK_TYPES)
 
 
 def test_the_same_seed_gives_the_same_pairs_and_another_seed_other_ones(tmp_path: Path) -> None:
@@ -42,15 +44,24 @@ def test_the_same_seed_gives_the_same_pairs_and_another_seed_other_ones(tmp_path
 
 
 def test_every_pair_names_its_source_and_licence_and_keeps_the_format(tmp_path: Path) -> None:
-    table, listed = pairs.build([_source(tmp_path, [{"text": _TEXT}])], 200, seed=1)
-    for row in table.to_pylist():
-        assert (row["source"], row["license"]) in {("library", "cc0-1.0"), pairs.GRAMMAR}
-        assert row["prompt"] == bonito_prompt(row["context"], row["task_type"])
-        assert templates.parsed(row["completion"])
+    made, listed = pairs.build([_source(tmp_path, [{"text": _TEXT}])], 200, seed=1)
+    for pair in made:
+        assert (pair.source, pair.license) in {("library", "cc0-1.0"), pairs.GRAMMAR}
+        assert pair.prompt == bonito_prompt(pair.context, pair.task_type)
+        assert templates.parsed(pair.completion)
     by_name = {s["name"]: s for s in listed}
     assert sum(s["pairs"] for s in listed) == 200
     assert by_name["library"]["passages"] > 0
-    assert len(by_name["library"]["sha256"]) == 64
+    assert len(by_name["library"]["version"]) == 64
+
+
+def test_pairs_are_written_as_they_come_and_counted_by_type(tmp_path: Path) -> None:
+    made, _ = pairs.build([], 300, seed=0)
+    counted = pairs.write(tmp_path / "pairs.parquet", iter(made))
+    table = pq.read_table(tmp_path / "pairs.parquet")
+    assert table.schema.equals(pairs.SCHEMA)
+    assert [pairs.Pair(**row) for row in table.to_pylist()] == made
+    assert counted == Counter(table["task_type"].to_pylist())
 
 
 def test_rows_marked_as_test_contexts_are_never_read(tmp_path: Path) -> None:

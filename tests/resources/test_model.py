@@ -111,6 +111,48 @@ def test_an_adapter_in_the_place_of_a_model_says_what_to_set(adapter):
         resolve(str(adapter), "BONITO_MODEL")
 
 
+def _over(adapter, base, **config):
+    stated = {"base_model_name_or_path": str(base), **config}
+    (adapter / "adapter_config.json").write_text(json.dumps(stated))
+
+
+def test_an_adapter_brings_along_the_base_model_that_it_names(checkpoint, adapter):
+    _over(adapter, checkpoint)
+    model = resolve(str(adapter), "BONITO_MODEL", may_be_adapter=True)
+    assert (model.folder, model.adapter) == (checkpoint, adapter)
+    assert model == resolve(str(checkpoint), "BONITO_MODEL", adapter=str(adapter))
+
+
+def test_an_adapter_is_another_model_when_its_base_or_its_weights_change(checkpoint, adapter):
+    _over(adapter, checkpoint)
+    fingerprints = set()
+    for changed in (None, checkpoint / "model.safetensors", adapter / "adapter_model.safetensors"):
+        if changed:
+            changed.write_bytes(changed.read_bytes().upper())
+        model = resolve(str(adapter), "BONITO_MODEL", may_be_adapter=True)
+        fingerprints.add(model.fingerprint)
+    assert len(fingerprints) == 3
+
+
+@pytest.mark.parametrize(
+    ("base", "message"),
+    [
+        ("/none/here", "the base model of .* '/none/here', is not there; put it back, or"),
+        ("", "names no base model; set BONITO_MODEL to the"),
+    ],
+)
+def test_an_adapter_without_its_base_model_is_explained(adapter, base, message):
+    _over(adapter, base)
+    with pytest.raises(ModelError, match=rf"BONITO_MODEL: .*{message}"):
+        resolve(str(adapter), "BONITO_MODEL", may_be_adapter=True)
+
+
+def test_two_adapters_over_one_another_are_refused(checkpoint, adapter):
+    _over(adapter, checkpoint)
+    with pytest.raises(ModelError, match="only one can be laid over a model"):
+        resolve(str(adapter), "BONITO_MODEL", adapter=str(adapter), may_be_adapter=True)
+
+
 @pytest.mark.parametrize(
     ("missing", "message"),
     [
@@ -176,6 +218,16 @@ def test_a_model_of_the_hub_is_pinned_to_its_commit_and_needs_no_hub_again(name)
     model = resolve(name, "BONITO_MODEL")
     assert model.fingerprint == COMMIT
     assert model.label == "owner/cached@0123456789ab"
+
+
+@pytest.mark.usefixtures("hub")
+def test_an_adapter_takes_its_base_from_the_hub_at_the_commit_it_was_made_for(adapter):
+    _over(adapter, "owner/cached", revision=COMMIT)
+    model = resolve(str(adapter), "BONITO_MODEL", may_be_adapter=True)
+    assert (model.folder.name, model.adapter) == (COMMIT, adapter)
+    _over(adapter, "owner/cached", revision="f" * 40)
+    with pytest.raises(ModelError, match="BONITO_MODEL's base model: model 'owner/cached@f"):
+        resolve(str(adapter), "BONITO_MODEL", may_be_adapter=True)
 
 
 @pytest.mark.usefixtures("hub")
