@@ -19,6 +19,12 @@ BENCHMARKS = (
     "cache",
     "estimates",
     "parsing",
+    "curation",
+    "contamination",
+    "dedup",
+    "duplicate_rows",
+    "tuning",
+    "evaluation",
     "demo_checkpoint",
     "gpu_generation",
 )

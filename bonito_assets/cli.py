@@ -6,12 +6,15 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
+
+if TYPE_CHECKING:
+    from bonito_assets.runs import Followed
 
 app = typer.Typer(
     help="Turn text that nobody has labelled into an instruction-tuned, evaluated model.",
@@ -75,18 +78,28 @@ def run(
         started = time.monotonic()
         typer.echo(f"Refreshing corpus '{corpus}' with model {settings.model()}")
         with runs.instance() as opened, _only_ours_on_the_terminal() as terminal:
-
-            def report(step: str, line: str) -> None:
-                seconds = time.monotonic() - started
-                print(f"{seconds:7.1f} s  {step:<20} {line}", file=terminal, flush=True)
-
             runs.register(opened, [corpus])
-            followed = runs.run(opened, corpus, to, report)
-        if followed.failures or not followed.success:
-            for step, cause in followed.failures.items():
-                typer.echo(f"\n{step} failed: {cause}", err=True)
-            _fail(f"run {followed.run_id} failed; its log is in the UI (make ui)")
+            followed = runs.run(opened, corpus, to, _reporter(terminal, started))
+        _fail_with(followed)
         summary.show_run(Store(root=settings.data_root()), corpus, time.monotonic() - started)
+
+
+@app.command()
+def mix() -> None:
+    """Make one dataset of all published corpora: nothing twice, each with its mixture_weight.
+
+    Ends with 0 only if it was published.
+    """
+    from bonito_assets import runs, settings
+    from bonito_assets.publishing.mixture import MIXTURE
+    from resources.store import Store
+
+    with _one_sentence_errors():
+        started = time.monotonic()
+        with runs.instance() as opened, _only_ours_on_the_terminal() as terminal:
+            followed = runs.mix(opened, _reporter(terminal, started))
+        _fail_with(followed)
+        typer.echo(f"Dataset: {Store(root=settings.data_root()).uri(MIXTURE)}")
 
 
 @app.command()
@@ -171,6 +184,137 @@ def sql(
                 connection.sql(query).show(max_rows=_SHOWN_ROWS)
         except duckdb.Error as error:
             _fail(str(error))
+
+
+@app.command()
+def diff(
+    corpus: Name,
+    old: Annotated[str | None, typer.Argument(help="A version, or its first digits.")] = None,
+    new: Annotated[str | None, typer.Argument(help="Default: the newest release.")] = None,
+    rows: Annotated[int, typer.Option(help="Show at most this many of each change.", min=0)] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Show what came, went and changed between two releases, and why; without OLD the last two.
+
+    Reasons are those of the tables as they are now.
+    """
+    from rich.console import Console
+
+    from bonito_assets import settings
+    from bonito_assets.publishing.difference import difference
+    from bonito_assets.publishing.publish import DATASET
+    from bonito_assets.publishing.terminal import show_difference
+    from resources.store import Store
+
+    with _one_sentence_errors():
+        store = Store(root=settings.data_root())
+        found = difference(store, DATASET, corpus, old, new, rows)
+        if as_json:
+            typer.echo(json.dumps(found.as_json(), ensure_ascii=False))
+        else:
+            # Away from a terminal rows must not be broken at 80 columns.
+            show_difference(Console(width=None if sys.stdout.isatty() else 140), found)
+
+
+@app.command()
+def push(corpus: Name) -> None:
+    """Put the newest release on the Hugging Face hub, as 'publish.hub' in the catalogue says.
+
+    Needs a token that may write in HF_TOKEN. Nothing else ever sends a release anywhere.
+    """
+    from bonito_assets import runs, settings
+    from bonito_assets.publishing.hub import push_release
+    from resources.store import Store
+
+    with _one_sentence_errors():
+        settled = runs.catalogue().corpus(corpus)
+        typer.echo(push_release(Store(root=settings.data_root()), settled))
+
+
+def _reporter(terminal: TextIO, started: float) -> Callable[[str, str], None]:
+    """Gives what prints a line of a run with the seconds since `started`."""
+
+    def report(step: str, line: str) -> None:
+        seconds = time.monotonic() - started
+        print(f"{seconds:7.1f} s  {step:<20} {line}", file=terminal, flush=True)
+
+    return report
+
+
+def _fail_with(followed: Followed) -> None:
+    """Ends the command, with the causes, if the run did not go well."""
+    if followed.failures or not followed.success:
+        for step, cause in followed.failures.items():
+            typer.echo(f"\n{step} failed: {cause}", err=True)
+        _fail(f"run {followed.run_id} failed; its log is in the UI (make ui)")
+
+
+@app.command()
+def export(
+    corpus: Name,
+    folder: Annotated[Path, typer.Argument(help="A folder that is not there yet.")],
+    arm: Annotated[str, typer.Option(help="bonito, or another of tuning.arms.")] = "bonito",
+    small: Annotated[
+        bool, typer.Option("--small", help="The base's precision, not float32: half the size.")
+    ] = False,
+) -> None:
+    """Save the tuned model of a corpus as a whole model: base and adapter merged, safetensors."""
+    from bonito_assets import settings
+    from bonito_assets.tuning.arms import published_arm
+    from bonito_assets.tuning.base_model import BaseModel
+    from bonito_assets.tuning.export import export as export_merged
+    from resources.store import Store
+
+    with _one_sentence_errors(), _only_ours_on_the_terminal() as terminal:
+        adapter = published_arm(Store(root=settings.data_root()), corpus, arm)
+        base = BaseModel(name=settings.base_model()).resolve()
+        export_merged(adapter, base, folder, small)
+        print(f"wrote {folder}: {base.name} tuned for '{corpus}'", file=terminal)
+
+
+@app.command()
+def paper(
+    corpora: Annotated[
+        Path | None, typer.Option(help="Folder of catalogue files; the paper's seven without.")
+    ] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Only this corpus; repeatable.")] = None,
+    fetch: Annotated[bool, typer.Option(help="Only fetch the test sets from the hub.")] = False,
+    again: Annotated[bool, typer.Option(help="Measure anew what was measured before.")] = False,
+) -> None:
+    """Repeat the paper's experiment: no tuning, TAPT and Bonito on its target sets, in one table.
+
+    With the 7B models it takes a GPU and days. A job that was stopped goes on where it was.
+    """
+    from rich.console import Console
+
+    from bonito_assets import runs, settings
+    from bonito_assets.paper import job
+    from bonito_assets.paper.terminal import show
+    from resources.store import Store
+
+    with _one_sentence_errors():
+        folder = (corpora or job.CORPORA).expanduser().absolute()
+        os.environ["BONITO_CORPORA"] = str(folder)  # where runs read their catalogue
+        chosen = job.selected(runs.catalogue(), only or [])
+        started = time.monotonic()
+        with runs.instance() as opened, _only_ours_on_the_terminal() as terminal:
+            report = _reporter(terminal, started)
+            job.fetch_missing(chosen, report)
+            if fetch:
+                return
+            for corpus in chosen:
+                runs.check_files(corpus)
+            runs.check_models()
+            store = Store(root=settings.data_root())
+            outcome = job.measure(opened, store, chosen, report, again)
+        if outcome.results:
+            # Away from a terminal rows must not be broken at 80 columns.
+            console = Console(width=None if sys.stdout.isatty() else 160)
+            show(console, store, outcome.results)
+        for name, cause in outcome.failures.items():
+            typer.echo(f"\n{name} failed: {cause}", err=True)
+        if outcome.failures:
+            _fail(f"{len(outcome.failures)} of {len(chosen)} corpora have no result")
 
 
 @contextmanager

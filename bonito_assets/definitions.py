@@ -8,13 +8,13 @@ from bonito_assets import automation, settings
 from bonito_assets.bonito_training.assets import bonito_checkpoint, ctga
 from bonito_assets.catalogue import Catalogue
 from bonito_assets.chunking.assets import chunks
-from bonito_assets.curation.assets import curated_tasks
+from bonito_assets.curation.assets import curated_tasks, round_trips
 from bonito_assets.evaluation.assets import evaluation
 from bonito_assets.generation.assets import bonito_model, generations
 from bonito_assets.ingestion.assets import documents
 from bonito_assets.parsing.assets import tasks
-from bonito_assets.publishing.assets import instruction_dataset
-from bonito_assets.tuning.assets import tuned_model
+from bonito_assets.publishing.assets import instruction_dataset, instruction_mixture
+from bonito_assets.tuning.assets import mixture_model, tuned_model
 from bonito_assets.tuning.base_model import BaseModel
 from resources.store import Store
 
@@ -29,9 +29,12 @@ def defs() -> dg.Definitions:
             bonito_model,
             generations,
             tasks,
+            round_trips,
             curated_tasks,
             instruction_dataset,
+            instruction_mixture,
             tuned_model,
+            mixture_model,
             evaluation,
             ctga,
             bonito_checkpoint,

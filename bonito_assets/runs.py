@@ -19,9 +19,12 @@ from bonito_assets import settings
 from bonito_assets.catalogue import Catalogue, CatalogueError, Corpus, corpora
 from bonito_assets.definitions import defs
 from bonito_assets.ingestion.files import SourceError, find_files
+from bonito_assets.publishing.difference import DiffError
+from bonito_assets.publishing.hub import PushError
 from resources.model import ModelError, is_path, resolve
 
 JOB = "refresh_corpus"
+MIXTURE_JOB = "refresh_mixture"
 _POLL_SECONDS = 0.3
 _INVOCATION, _HOST, _PROCESS = "bonito/invocation", "bonito/host", "bonito/process"
 
@@ -113,17 +116,33 @@ def run(
     """
     clear_dead_runs(opened)
     refuse_second_run(opened, corpus)
-    invocation = uuid.uuid4().hex
-    tags = {
-        "dagster/partition": corpus,
-        _INVOCATION: invocation,
-        _HOST: socket.gethostname(),
-        _PROCESS: _process_name(os.getpid()),
-    }
     selection = None
     if to is not None:
         graph = reconstruct_job(JOB).asset_layer.asset_graph
         selection = list(dg.AssetSelection.assets(to).upstream().resolve(graph))
+    return _execute(opened, JOB, {"dagster/partition": corpus}, selection, report)
+
+
+def mix(opened: dg.DagsterInstance, report: Callable[[str, str], None]) -> Followed:
+    """Makes the mixture of all published corpora and reports as ``run`` does."""
+    clear_dead_runs(opened)
+    return _execute(opened, MIXTURE_JOB, {}, None, report)
+
+
+def _execute(
+    opened: dg.DagsterInstance,
+    job: str,
+    tags: dict[str, str],
+    selection: list[dg.AssetKey] | None,
+    report: Callable[[str, str], None],
+) -> Followed:
+    invocation = uuid.uuid4().hex
+    tags = {
+        **tags,
+        _INVOCATION: invocation,
+        _HOST: socket.gethostname(),
+        _PROCESS: _process_name(os.getpid()),
+    }
     followed = Followed()
     ended = threading.Event()
     follower = threading.Thread(
@@ -132,7 +151,7 @@ def run(
     follower.start()
     try:
         with dg.execute_job(
-            dg.build_reconstructable_job("bonito_assets.runs", "reconstruct_job", (JOB,)),
+            dg.build_reconstructable_job("bonito_assets.runs", "reconstruct_job", (job,)),
             instance=opened,
             tags=tags,
             asset_selection=selection,
@@ -232,8 +251,9 @@ def _tell(entry: dg.EventLogEntry, followed: Followed, report: Callable[[str, st
         report(step, "started")
     elif event.is_step_materialization:
         metadata = event.step_materialization_data.materialization.metadata
-        if "dagster/partition_row_count" in metadata:
-            followed.rows[step] = int(metadata["dagster/partition_row_count"].value)
+        for count in ("dagster/partition_row_count", "dagster/row_count"):
+            if count in metadata:
+                followed.rows[step] = int(metadata[count].value)
     elif event.is_step_success:
         seconds = event.step_success_data.duration_ms / 1000
         rows = f"{followed.rows[step]:,} rows, " if step in followed.rows else ""
@@ -273,6 +293,8 @@ KNOWN_ERRORS = (
     SourceError,
     ModelError,
     RunRefused,
+    DiffError,
+    PushError,
 )
 
 

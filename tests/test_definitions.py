@@ -16,7 +16,8 @@ CHAIN = {
     "chunks": {"documents", "bonito_model"},
     "generations": {"chunks", "bonito_model"},
     "tasks": {"generations", "chunks"},
-    "curated_tasks": {"tasks", "generations"},
+    "round_trips": {"tasks", "chunks"},
+    "curated_tasks": {"tasks", "generations", "chunks", "round_trips"},
     "instruction_dataset": {"curated_tasks", "chunks", "documents"},
     "tuned_model": {"instruction_dataset", "chunks"},
     "evaluation": {"tuned_model"},
@@ -41,7 +42,9 @@ def test_the_graph_is_the_agreed_one(specs):
 
 def test_making_a_generator_is_a_chain_of_its_own(specs):
     assert {d.asset_key.to_user_string() for d in specs["bonito_checkpoint"].deps} == {"ctga"}
-    assert set(specs) == {*CHAIN, "ctga", "bonito_checkpoint"}
+    assert set(specs) == {
+        *CHAIN, "instruction_mixture", "mixture_model", "ctga", "bonito_checkpoint"
+    }  # fmt: skip
 
 
 def test_every_stage_is_partitioned_by_corpus(specs):
@@ -59,10 +62,25 @@ def test_every_asset_is_described_owned_and_grouped(specs):
         assert spec.code_version, f"{name} needs a code version"
 
 
-def test_all_checks_are_judged_per_corpus():
+def test_the_mixture_is_made_of_all_corpora_and_has_a_job_of_its_own(specs):
+    mixture = specs["instruction_mixture"]
+    assert {dep.asset_key.to_user_string() for dep in mixture.deps} == {"instruction_dataset"}
+    assert mixture.partitions_def is None
+    model = specs["mixture_model"]
+    assert {dep.asset_key.to_user_string() for dep in model.deps} == {"instruction_mixture"}
+    for name, asset in (
+        ("refresh_mixture", "instruction_mixture"),
+        ("tune_mixture", "mixture_model"),
+    ):
+        job = defs().resolve_job_def(name)
+        assert {k.to_user_string() for k in job.asset_layer.selected_asset_keys} == {asset}
+
+
+def test_checks_are_judged_per_corpus_where_their_asset_is():
     graph = defs().resolve_asset_graph()
     for key in graph.asset_check_keys:
-        assert graph.get(key).partitions_def == corpora, (
+        expected = None if key.asset_key.to_user_string() == "instruction_mixture" else corpora
+        assert graph.get(key).partitions_def == expected, (
             f"{key} lets one corpus open another's gate"
         )
 
@@ -74,7 +92,7 @@ def test_a_refresh_is_the_whole_chain_and_trains_no_generator():
 
 def test_steps_that_use_the_card_share_its_pool():
     graph = defs().resolve_asset_graph()
-    for name in ("generations", "tuned_model", "evaluation"):
+    for name in ("generations", "round_trips", "tuned_model", "evaluation"):
         assert graph.get(dg.AssetKey(name)).pools == {"gpu"}
 
 
