@@ -7,8 +7,9 @@ import dagster as dg
 from bonito_assets.catalogue import Catalogue, corpora
 from bonito_assets.checks import books_balance, books_balance_spec, corpus_check
 from bonito_assets.curation import report, round_trip
-from bonito_assets.curation.facts import StaleTable
+from bonito_assets.curation.passages import StaleTable
 from bonito_assets.curation.refresh import Refreshed, Report, refresh
+from bonito_assets.curation.semantic import MissingLibraryError, MissingModelError
 from bonito_assets.curation.verdicts import REASONS
 from bonito_assets.evaluation.test_set import TestSetError
 from bonito_assets.metadata import definition_metadata, markdown_table, table_metadata
@@ -107,7 +108,7 @@ def curated_tasks(
     corpus = catalogue.corpus(context.partition_key)
     try:
         made = refresh(store, corpus, context.log.info)
-    except (TestSetError, StaleTable) as error:
+    except (TestSetError, StaleTable, MissingLibraryError, MissingModelError) as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     for line in made.report.warnings:
         context.log.warning(line)

@@ -11,6 +11,7 @@ import pyarrow as pa
 from bonito_assets import tables
 from bonito_assets.catalogue import Corpus
 from bonito_assets.curation import round_trip
+from bonito_assets.curation.passages import StaleTable
 from bonito_assets.curation.remembered import Along
 from bonito_assets.curation.side_tables import FAMILIES, FEATURES, OVERLAPS, SideTables
 from bonito_assets.curation.verdicts import Facts
@@ -18,10 +19,6 @@ from resources.store import Store
 
 # A family, the verdict on all but one of its rows, and the key that switches it off.
 _FAMILIES = {"exact": "duplicates", "near": "near_duplicates", "semantic": "semantic_duplicates"}
-
-
-class StaleTable(ValueError):
-    """Two tables do not belong together; the message names the remedy."""
 
 
 class _OfTasks(NamedTuple):
@@ -36,7 +33,7 @@ def gather(store: Store, corpus: Corpus, side: SideTables) -> Facts:
     """Gives the facts about every row of `tasks`, bringing up to date what they rest on.
 
     Only what a rule of the corpus asks for is read. Raises ``StaleTable`` where `tasks`,
-    `generations` and `round_trips` are of different refreshes.
+    `chunks`, `generations` and `round_trips` are of different refreshes.
     """
     rules = corpus.curation
     side.features()

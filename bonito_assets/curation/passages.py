@@ -11,6 +11,10 @@ import pyarrow as pa
 COLUMNS = ("chunk_id", "doc_id", "text")
 
 
+class StaleTable(ValueError):
+    """Two tables do not belong together; the message names the remedy."""
+
+
 def found_in(ordered: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Gives the place of each wanted value in an ordered array, and whether it is there at all."""
     places = np.searchsorted(ordered, wanted)
@@ -80,14 +84,17 @@ class Passages:
         self._ids = found[self._order]
 
     def numbers(self, chunk_ids: pa.Array) -> np.ndarray:
-        """Gives the number of each passage named; raises ``KeyError`` for one that is not there."""
+        """Gives the number of each passage named; raises ``StaleTable`` for one not there."""
         from bonito_assets.curation.keys import keys
 
         wanted = keys(chunk_ids)
         places, known = found_in(self._ids, wanted)
         if not known.all():
             missing = chunk_ids[int(np.argmin(known))]
-            raise KeyError(f"passage {missing} is not in the table chunks")
+            raise StaleTable(
+                f"passage {missing} of the table tasks is not in the table chunks; materialize the "
+                "assets 'generations' and 'tasks' first"
+            )
         return self._order[places]
 
     def texts(self, numbers: np.ndarray) -> pa.Array:

@@ -6,27 +6,49 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from bonito_assets.curation.passages import found_in
 from resources.store import Store
 
+Log = Callable[[str], None]
 # Rows of one key are equal, and so is what is worked out of them.
 Work = Callable[[np.ndarray], pa.RecordBatch]
 
 
-class Remembered:
-    """The rows of a side table of the last refresh by their ``row_key``.
+def sound_stamp(store: Store, table: str, corpus: str, schema: pa.Schema, log: Log) -> str:
+    """Gives what a side table was made from; "" where there is none that can be relied on.
 
-    Those of other `rules` are forgotten. The table is held in memory; the new one is not.
+    One that is damaged, or has other columns, is deleted: it holds nothing that cannot be worked
+    out again, and what is wrong in it would become wrong verdicts. So it is read once as a whole,
+    with the checksums of its pages.
+    """
+    path = store.table_path(table, corpus)
+    if not store.filesystem.exists(path):
+        return ""
+    try:
+        with store.filesystem.open(path, "rb") as file:
+            reader = pq.ParquetFile(file, page_checksum_verification=True)
+            if reader.schema_arrow.equals(schema):
+                for _ in reader.iter_batches():
+                    pass
+                return store.stamps(table, corpus).get("made_from", "")
+        log(f"{table}: its columns are those of another version; it is made anew")
+    except (pa.ArrowException, OSError) as error:
+        log(f"warning: {table}: the file is damaged ({str(error).strip()}); it is made anew")
+    store.filesystem.rm(path, recursive=True)
+    return ""
+
+
+class Remembered:
+    """The rows of a side table of the last refresh by their ``row_key``, or of none.
+
+    The table is held in memory; the new one is not.
     """
 
-    def __init__(self, store: Store, table: str, corpus: str, rules: str) -> None:
-        self._table: pa.Table | None = None
-        keys = np.empty(0, np.uint64)
-        if store.stamps(table, corpus).get("made_from", "").startswith(rules):
-            held = store.read(table, corpus)
-            self._table = held
-            keys = held["row_key"].to_numpy()
+    def __init__(self, last: pa.Table | None) -> None:
+        self._table = last
+        keys = np.empty(0, np.uint64) if last is None else last["row_key"].to_numpy()
         self._order = np.argsort(keys)
         self._keys = keys[self._order]
         self.worked_out = 0

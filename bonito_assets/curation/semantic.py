@@ -31,6 +31,10 @@ class MissingLibraryError(ImportError):
     """The library that a corpus names for its embeddings is not installed."""
 
 
+class MissingModelError(ValueError):
+    """The model that a corpus names for its embeddings cannot be loaded."""
+
+
 class Asked(NamedTuple):
     """What some rows ask and answer: `instruction.Masked` as lists, and the label."""
 
@@ -44,9 +48,16 @@ def embedder(model: str, library: str) -> Embed:
 
     `library` is ``sentence-transformers`` or ``model2vec``. Vectors have length 1, or 0 for a text
     of which the model knows no word, so that their products are cosines. Raises
-    `MissingLibraryError` with the remedy where the library is not installed.
+    `MissingLibraryError` where the library is not installed and `MissingModelError` where it cannot
+    load the model, each with the remedy.
     """
-    encode = _encoder(model, library)
+    try:
+        encode = _encoder(model, library)
+    except (OSError, ValueError) as error:
+        raise MissingModelError(
+            f"semantic_duplicates: {library} cannot load the model '{model}' ({error}); correct "
+            "curation.semantic_duplicates.model in the catalogue file"
+        ) from error
 
     def embed(texts: Sequence[str]) -> np.ndarray:
         vectors = np.asarray(encode(list(texts)), np.float32)

@@ -22,12 +22,10 @@ from bonito_assets.curation import instruction
 from bonito_assets.curation import passages as passage_store
 from bonito_assets.curation.contamination import TestSets
 from bonito_assets.curation.duplicates import rows as duplicate_rows
-from bonito_assets.curation.passages import OnDisk, Passages
-from bonito_assets.curation.remembered import Remembered, collected
+from bonito_assets.curation.passages import OnDisk, Passages, StaleTable
+from bonito_assets.curation.remembered import Log, Remembered, collected, sound_stamp
 from bonito_assets.identity import digest
 from resources.store import Store
-
-Log = Callable[[str], None]
 
 FEATURES = "curation_features"
 PASSAGES = "curation_passages"
@@ -68,7 +66,14 @@ class SideTables(ExitStack):
         return digest(*(self._digest(table) for table in ("tasks", "chunks")))
 
     def _digest(self, table: str) -> str | None:
-        return self._store.stamps(table, self._name).get("digest")
+        """Gives the digest of a table, None without one; raises ``StaleTable`` for an old one."""
+        found = self._store.stamps(table, self._name).get("digest")
+        if found is None and self._store.exists(table, self._name):
+            raise StaleTable(
+                f"corpus '{self._name}': the table {table} was written by an earlier version; "
+                f"materialize the asset '{table}' first"
+            )
+        return found
 
     def features(self) -> None:
         """Brings scores and keys of the rows up to date."""
@@ -79,6 +84,20 @@ class SideTables(ExitStack):
         """Brings up to date what the rows share with test sets."""
         rules = digest(OVERLAPS, _RULES, self.sets.digest)
         self._renew(OVERLAPS, tables.CURATION_OVERLAPS, rules, self.overlaps_of)
+
+    def _last(
+        self, table: str, schema: pa.Schema, rules: str, inputs: str
+    ) -> tuple[Remembered | None, str]:
+        """Gives what is remembered in a side table, and what the new one is made from.
+
+        None is for a table that is up to date. What was made by other rules is not remembered.
+        """
+        known = sound_stamp(self._store, table, self._name, schema, self._log)
+        if known == rules + inputs:
+            return None, known
+        of_these_rules = known.startswith(rules)
+        last = self._store.read(table, self._name) if of_these_rules else None
+        return Remembered(last), rules + inputs
 
     def _features_of(self, batch: pa.RecordBatch) -> dict[str, pa.Array]:
         from bonito_assets.curation.scores import scores
@@ -105,12 +124,10 @@ class SideTables(ExitStack):
         work: Callable[[pa.RecordBatch], dict[str, pa.Array]],
     ) -> None:
         """Writes a side table of the rows of `tasks` anew, working out only what is not known."""
-        made_from = rules + self._inputs
-        if self._store.stamps(table, self._name).get("made_from") == made_from:
+        last, made_from = self._last(table, schema, rules, self._inputs)
+        if last is None:
             return
         from bonito_assets.curation.keys import keys
-
-        last = Remembered(self._store, table, self._name, rules)
 
         def batches() -> Iterator[pa.RecordBatch]:
             for batch in self.tasks(_TEXT_COLUMNS):
@@ -138,13 +155,11 @@ class SideTables(ExitStack):
     def passages(self) -> None:
         """Brings the signatures of the passages up to date."""
         rules = digest(PASSAGES, _RULES, duplicate_rows.VERSION)
-        made_from = rules + digest(self._digest("chunks"))
-        if self._store.stamps(PASSAGES, self._name).get("made_from") == made_from:
+        schema = tables.CURATION_PASSAGES
+        last, made_from = self._last(PASSAGES, schema, rules, digest(self._digest("chunks")))
+        if last is None:
             return
         from bonito_assets.curation.keys import keys
-
-        last = Remembered(self._store, PASSAGES, self._name, rules)
-        schema = tables.CURATION_PASSAGES
 
         def batches() -> Iterator[pa.RecordBatch]:
             for batch in collected(self._store.batches("chunks", self._name, ["text"]), _ROWS):
@@ -175,7 +190,8 @@ class SideTables(ExitStack):
             self._rules.near_duplicates,
             self._rules.semantic_duplicates and self._rules.semantic_duplicates.model_dump(),
         )
-        if self._store.stamps(FAMILIES, self._name).get("made_from") == made_from:
+        schema = tables.CURATION_FAMILIES
+        if sound_stamp(self._store, FAMILIES, self._name, schema, self._log) == made_from:
             return
         self.passages()
         rows = self._rows()
@@ -191,7 +207,6 @@ class SideTables(ExitStack):
         )
         semantic = self._semantic(rows, passages)
         columns = {"exact": found.exact, "near": found.near, "semantic": semantic}
-        schema = tables.CURATION_FAMILIES
 
         def batches() -> Iterator[pa.RecordBatch]:
             for start in range(0, len(semantic), _ROWS):

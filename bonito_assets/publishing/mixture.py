@@ -219,16 +219,18 @@ def _chosen(store: Store, given: Sequence[Source]) -> Chosen:
 def _row_keys(given: Sequence[Source], passages: Passages) -> RowKeys:
     """Gives the keys by which the published rows are compared."""
     from bonito_assets.curation.duplicates import rows as duplicate_rows
+    from bonito_assets.curation.passages import StaleTable
 
     columns: dict[str, list[np.ndarray]] = {name: [] for name in duplicate_rows.Rows._fields}
     for source in given:
         for batch, _ in source.batches():
             try:
                 numbers = passages.numbers(batch["chunk_id"])
-            except KeyError as error:
+            except StaleTable as error:
                 raise MixtureError(
-                    f"corpus '{source.name}': {error.args[0]}, but rows about it are published: "
-                    f"publish it again with bonito run {source.name} --to {DATASET}"
+                    f"corpus '{source.name}': rows are published about passages that its table "
+                    f"chunks no longer holds: publish it again with bonito run {source.name} --to "
+                    f"{DATASET}"
                 ) from error
             found = duplicate_rows.row_features(
                 batch["input"], batch["output"], passages.of(batch["chunk_id"])

@@ -128,6 +128,18 @@ def test_a_test_set_that_cannot_be_read_is_named_and_the_last_table_stays(run):
     assert result.store.read("curated_tasks", "c").num_rows == len(ROWS)
 
 
+def test_a_model_of_embeddings_that_is_not_there_is_a_sentence_and_no_stack_of_calls(run, tmp_path):
+    pytest.importorskip("model2vec")
+    named = f"{{model: {tmp_path / 'gone'}, library: model2vec}}"
+    result = run(f"curation: {{semantic_duplicates: {named}}}")
+    assert not result.success
+    [failed] = result.get_step_failure_events()
+    assert (
+        "correct curation.semantic_duplicates.model"
+        in failed.step_failure_data.user_failure_data.description
+    )
+
+
 def test_a_corpus_that_asks_no_other_model_gets_through_without_one(run):
     result = run(
         asset=assets.round_trips,

@@ -348,6 +348,8 @@ def test_sets_of_one_file_name_are_told_apart_by_their_folders(tmp_path):
         ({"question": " ", "context": None}, "row 2: has neither"),
         ({"question": ["Why?"]}, "row 2: key 'question': it must be text"),
         ({"question": "Why?", "answers": [1]}, "row 2: key 'answers': it must be text or a list"),
+        ({"question": "Why \ud83d?"}, r"row 2: holds half of a character \(\\ud83d\)"),
+        ({"question": "Why?", "answers": ["so\udc00"]}, "row 2: holds half of a character"),
     ],
 )
 def test_a_row_with_nothing_to_compare_is_named(tmp_path, row, says):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 
 from bonito_assets.curation.keys import keys
-from bonito_assets.curation.passages import Passages
+from bonito_assets.curation.passages import Passages, StaleTable
 
 TEXTS = ["one", "two", "", "four", "fünf", "six", "seven"]
 IDS = [f"id{n}" for n in range(len(TEXTS))]
@@ -39,7 +39,7 @@ def test_passages_of_one_document_share_its_number(passages):
 
 
 def test_a_passage_that_is_not_there_is_named(passages):
-    with pytest.raises(KeyError, match="id99"):
+    with pytest.raises(StaleTable, match="id99"):
         passages.numbers(pa.array(["id1", "id99"]))
 
 

@@ -1,15 +1,19 @@
 """A refresh judges the rows of a corpus as a set, loses none, and works nothing out twice."""
 
+import io
 import json
+from pathlib import Path
 
 import hypothesis.strategies as st
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 
 from bonito_assets.curation import semantic
-from bonito_assets.curation.facts import StaleTable
+from bonito_assets.curation.passages import StaleTable
 from bonito_assets.curation.refresh import kept, refresh
+from bonito_assets.curation.side_tables import FAMILIES, FEATURES, OVERLAPS, PASSAGES
 from resources.store import Store
 from tests.curation.made import HARBOUR, RENT, corpus, put, row
 
@@ -204,6 +208,61 @@ def test_tasks_of_other_generations_are_not_judged(store):
         run(store, corpus())
 
 
+def test_tasks_whose_passages_are_gone_are_not_judged(store):
+    put(store, [row("Who?", "The tenant"), row("What?", "mud", HARBOUR)])
+    store.write("chunks", "c", store.read("chunks", "c").slice(1))
+    with pytest.raises(StaleTable, match="materialize the assets 'generations' and 'tasks' first"):
+        run(store, corpus())
+
+
+@pytest.mark.parametrize("table", ["tasks", "chunks"])
+def test_a_table_of_a_version_that_kept_no_digest_is_not_judged(store, table):
+    put(store, [row("Who?", "The tenant")])
+    path = store.table_path(table, "c")
+    pq.write_table(pq.read_table(path), path)
+    with pytest.raises(StaleTable, match=f"materialize the asset '{table}' first"):
+        run(store, corpus())
+
+
+SIDE_TABLES = [FEATURES, PASSAGES, OVERLAPS, FAMILIES]
+
+
+def cut_short(raw):
+    return raw[: len(raw) // 2]
+
+
+def overwritten(raw):
+    return raw[:4] + bytes(b ^ 255 for b in raw[4:200]) + raw[200:]
+
+
+def without_its_last_column(raw):
+    whole = pq.read_table(io.BytesIO(raw))
+    sink = io.BytesIO()
+    pq.write_table(whole.drop_columns(whole.column_names[-1]), sink)
+    return sink.getvalue()
+
+
+@pytest.mark.parametrize("table", SIDE_TABLES)
+@pytest.mark.parametrize("damaged", [cut_short, overwritten, without_its_last_column])
+def test_a_side_table_that_cannot_be_relied_on_is_made_anew(store, tmp_path, table, damaged):
+    question = {"id": "q1", "context": "Mud.", "question": "What is it?", "answers": ["x"]}
+    (tmp_path / "tests.jsonl").write_text(json.dumps(question), encoding="utf-8")
+    made = corpus(tmp_path, evaluation={"test": "tests.jsonl", "metric": "squad"})
+    put(store, rows := [row(f"Who pays {i % 3}?", "The tenant") for i in range(6)])
+    first = run(store, made)
+    path = Path(store.table_path(table, "c"))
+    sound = path.read_bytes()
+    path.write_bytes(damaged(sound))
+    # Signatures of passages are looked at only where rows are to be compared.
+    if table == PASSAGES:
+        Path(store.table_path(FAMILIES, "c")).unlink()
+    again = run(store, made)
+    assert again.written.digest == first.written.digest
+    assert again.report.worked_out[table] == (1 if table == PASSAGES else 6)
+    assert path.read_bytes() == sound
+    assert run(store, corpus(max_per_passage=1)).books.rows == len(rows)
+
+
 def test_a_corpus_without_rows_gives_an_empty_table(store):
     put(store, [])
     made = run(store, corpus(max_share_per_label=0.5, max_per_template=1))
@@ -233,6 +292,17 @@ QUESTIONS = st.tuples(
 )
 
 
+def _row(question, answer, passage, document, mean_logprob):
+    return row(
+        question,
+        question and answer,
+        passage,
+        document=document,
+        mean_logprob=mean_logprob,
+        rejected_because=None if question else "no_pipe",
+    )
+
+
 @settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=8, deadline=None
 )
@@ -243,14 +313,7 @@ QUESTIONS = st.tuples(
     ),
 )
 def test_no_row_is_lost_and_no_two_accepted_rows_are_equal(store, rows, caps):
-    ids = put(
-        store,
-        [
-            row(q, q and a, text, document=d, mean_logprob=p,
-                rejected_because=None if q else "no_pipe")
-            for q, a, text, d, p in rows
-        ],
-    )  # fmt: skip
+    ids = put(store, [_row(*values) for values in rows])
     run(store, corpus(**caps))
     found = curated(store)
     assert [r["generation_id"] for r in found] == ids
@@ -259,3 +322,53 @@ def test_no_row_is_lost_and_no_two_accepted_rows_are_equal(store, rows, caps):
     assert len(texts) == len(set(texts))
     named = {r["duplicate_of"] for r in found} - {None}
     assert named <= {r["generation_id"] for r in found if not r["duplicate_of"]}
+
+
+SETTINGS = st.fixed_dictionaries(
+    {
+        "duplicates": st.sampled_from(["corpus", "document", "off"]),
+        "near_duplicates": st.sampled_from([0.8, 0.95, None]),
+    },
+    optional={
+        "max_per_passage": st.just(2),
+        "max_per_template": st.just(3),
+        "max_share_per_task_type": st.just(0.5),
+        "thresholds": st.just({"lexical_overlap": {"min": 0.5}}),
+    },
+)
+TEST_SETS = st.sampled_from(
+    [
+        None,
+        [{"id": "rent", "context": "Mud.", "question": "Who pays?", "answers": ["The tenant"]}],
+        [{"id": "harbour", "context": HARBOUR, "question": "When is it due?", "answers": ["x"]}],
+    ]
+)
+REFRESHES = st.tuples(st.lists(QUESTIONS, max_size=8), SETTINGS, TEST_SETS)
+
+
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=6, deadline=None
+)
+@given(history=st.lists(REFRESHES, min_size=2, max_size=4))
+def test_whatever_changed_since_the_last_refresh_the_table_is_that_of_a_first_one(
+    tmp_path_factory, history
+):
+    folder = tmp_path_factory.mktemp("history")
+    old, new = Store(root=str(folder / "old")), Store(root=str(folder / "new"))
+    for number, (rows, curation, questions) in enumerate(history):
+        made = corpus(folder, **curation)
+        if questions is not None:
+            lines = "\n".join(map(json.dumps, questions))
+            (folder / "tests.jsonl").write_text(lines, encoding="utf-8")
+            evaluation = {"test": "tests.jsonl", "metric": "squad"}
+            made = corpus(folder, evaluation=evaluation, **curation)
+        if number == len(history) - 1:
+            put(new, [_row(*values) for values in rows])
+            first = run(new, made)
+        put(old, [_row(*values) for values in rows])
+        last = run(old, made)
+    assert curated(old) == curated(new)
+    path = "curated_tasks", "c"
+    assert Path(old.table_path(*path)).read_bytes() == Path(new.table_path(*path)).read_bytes()
+    assert last.report.contamination == first.report.contamination
+    assert (last.report.before, last.report.after) == (first.report.before, first.report.after)

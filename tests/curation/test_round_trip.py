@@ -6,7 +6,7 @@ import pytest
 
 from bonito_assets import settings
 from bonito_assets.curation import round_trip
-from bonito_assets.curation.facts import StaleTable
+from bonito_assets.curation.passages import StaleTable
 from bonito_assets.curation.refresh import refresh
 from resources.generator import Outcome
 from resources.model import resolve

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 
 from bonito_assets.curation import semantic
-from bonito_assets.curation.semantic import Asked, MissingLibraryError, embedder, families
+from bonito_assets.curation.semantic import (
+    Asked,
+    MissingLibraryError,
+    MissingModelError,
+    embedder,
+    families,
+)
 
 
 def unit(*numbers):
@@ -206,3 +212,11 @@ def test_a_folder_of_the_library_gives_vectors_of_length_one_by_text(model, requ
 def test_a_text_without_a_known_word_is_near_to_none(static_model):
     embed = embedder(str(static_model[0]), static_model[1])
     assert not np.isnan(embed(["", "who"])).any()
+
+
+def test_a_model_that_cannot_be_loaded_is_named_with_its_key(tmp_path):
+    pytest.importorskip("model2vec")
+    with pytest.raises(
+        MissingModelError, match=r"gone.*correct curation.semantic_duplicates.model"
+    ):
+        embedder(str(tmp_path / "gone"), "model2vec")

@@ -10,7 +10,7 @@ from typing import Any
 import fsspec
 
 from bonito_assets.catalogue import Corpus
-from bonito_assets.evaluation.test_set import TestSetError, _rows
+from bonito_assets.evaluation.test_set import TestSetError, rows
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def _source(name: str, path: str, key: str) -> Source:
         raise TestSetError(
             f"{path}: cannot be read ({error}); correct {key} in the catalogue file"
         ) from error
-    items = [_item(f"{path}: row {number}", number, row) for number, row in _rows(path, raw)]
+    items = [_item(f"{path}: row {number}", number, row) for number, row in rows(path, raw)]
     if not items:
         raise TestSetError(f"{path}: holds no rows; correct {key} in the catalogue file")
     return Source(name, key == "evaluation.test", items, hashlib.sha256(raw).hexdigest())
@@ -84,13 +84,17 @@ def _item(where: str, number: int, row: Mapping[str, Any]) -> Item:
             "is nothing to compare"
         )
     answers = (*_texts(where, row, "answers"), *_texts(where, row, "label"))
-    return Item(
-        str(number if row.get("id") is None else row["id"]),
-        question,
-        context,
-        tuple(dict.fromkeys(answers)),
-        tuple(_texts(where, row, "choices")),
-    )
+    id_ = str(number if row.get("id") is None else row["id"])
+    choices = tuple(_texts(where, row, "choices"))
+    try:
+        # JSON can name half of a character, which is none and which no table can hold.
+        "".join((id_, question, context, *answers, *choices)).encode("utf-8")
+    except UnicodeEncodeError as error:
+        half = f"\\u{ord(error.object[error.start]):04x}"
+        raise TestSetError(
+            f"{where}: holds half of a character ({half}); write the row anew from its source"
+        ) from error
+    return Item(id_, question, context, tuple(dict.fromkeys(answers)), choices)
 
 
 def _text(where: str, row: Mapping[str, Any], key: str) -> str:
