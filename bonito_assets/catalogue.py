@@ -285,8 +285,8 @@ class CustomTaskType(_Section):
 class Threshold(_Section):
     """The least and the greatest value that a score may have; a row without the score passes."""
 
-    min: float | None = None
-    max: float | None = None
+    min: float | None = Field(default=None, allow_inf_nan=False)
+    max: float | None = Field(default=None, allow_inf_nan=False)
 
     @model_validator(mode="after")
     def _some_room(self) -> Threshold:
@@ -300,7 +300,7 @@ class Threshold(_Section):
 class SemanticDuplicates(_Section):
     """Rows that say the same in other words, found by the embeddings of a model that you name."""
 
-    model: str = Field(description="a folder or hub id that `library` loads")
+    model: str = Field(min_length=1, description="a folder or hub id that `library` loads")
     library: Literal["sentence-transformers", "model2vec"] = "sentence-transformers"
     threshold: float = Field(default=0.95, gt=0, le=1, description="cosine similarity of two rows")
 
@@ -344,6 +344,12 @@ class Curation(_Section):
     max_per_template: int | None = Field(
         default=None, ge=1, description="rows whose instructions are worded alike"
     )
+
+    @field_validator("duplicates", mode="before")
+    @classmethod
+    def _off_is_a_word(cls, value: Any) -> Any:
+        # YAML reads a bare `off` as false.
+        return "off" if value is False else value
 
     @field_validator("thresholds")
     @classmethod
@@ -425,6 +431,7 @@ class Corpus(_Section):
     mixture_weight: float | None = Field(
         default=None,
         ge=0,
+        allow_inf_nan=False,
         description="share in instruction_mixture relative to other weights; 0 = not in it",
     )
     tuning: Tuning = Tuning()
@@ -594,5 +601,7 @@ def _sentences(error: ValidationError) -> Iterator[str]:
         text = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "missing":
             yield f"key '{key}' is missing"
+        elif problem["type"] == "model_type":
+            yield f"{key}: it must be a section with keys of its own, and is {problem['input']!r}"
         else:
             yield f"{key}: {text}" if key else text

@@ -121,22 +121,31 @@ class Store(dg.ConfigurableResource):
     def stamps(self, table: str, corpus: str) -> dict[str, str]:
         """Gives what stands in the footer of `table`: ``digest`` of its content, ``made_from``.
 
-        It is empty when there is no such table.
+        It is empty when there is no such table, or a damaged one.
         """
         if not self.exists(table, corpus):
             return {}
-        with self._open(table, corpus) as file:
-            found = pq.ParquetFile(file).metadata.metadata or {}
+        try:
+            with self._open(table, corpus) as file:
+                found = pq.ParquetFile(file).metadata.metadata or {}
+        except pa.ArrowInvalid:
+            return {}
         names = ("digest", "made_from")
         return {n: found[key].decode() for n in names if (key := f"bonito.{n}".encode()) in found}
 
     def written(self, table: str, corpus: str) -> Written | None:
-        """Gives what is known of `table` of `corpus` without reading it, None without one."""
+        """Gives what is known of `table` of `corpus` without reading it.
+
+        It is None when there is no such table, or a damaged one.
+        """
         if not self.exists(table, corpus):
             return None
         path = self.table_path(table, corpus)
-        with self._open(table, corpus) as file:
-            rows = pq.ParquetFile(file).metadata.num_rows
+        try:
+            with self._open(table, corpus) as file:
+                rows = pq.ParquetFile(file).metadata.num_rows
+        except pa.ArrowInvalid:
+            return None
         place = self.uri(table, f"corpus={corpus}", "data.parquet")
         digest_of_it = self.stamps(table, corpus).get("digest", "")
         return Written(place, rows, self.filesystem.size(path), digest_of_it)
@@ -185,9 +194,12 @@ class Store(dg.ConfigurableResource):
         warehouse = Path(self._path("warehouse.duckdb"))
         if not self.is_local or not warehouse.exists() or not self.exists(table, corpus):
             return False
-        with self._open(table, corpus) as file:
-            if not pq.ParquetFile(file).schema_arrow.equals(schema):
-                return False
+        try:
+            with self._open(table, corpus) as file:
+                if not pq.ParquetFile(file).schema_arrow.equals(schema):
+                    return False
+        except (pa.ArrowException, OSError):  # it is damaged, and about to be replaced
+            return False
         # Whoever wrote the file may have been killed before the view was made.
         with duckdb.connect(str(warehouse), read_only=True) as connection:
             views = "select view_name from duckdb_views() where view_name = ?"

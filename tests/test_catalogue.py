@@ -52,6 +52,11 @@ def test_relative_paths_start_at_the_folder_of_the_file(write, tmp_path):
     assert corpus.path("s3://bucket/b.jsonl") == "s3://bucket/b.jsonl"
 
 
+def test_off_needs_no_quotes(write):
+    text = "source: {files: x}\ntask_types: [nli]\ncuration: {duplicates: off}"
+    assert load(write(text)).curation.duplicates == "off"
+
+
 @pytest.mark.parametrize(
     ("text", "fragments"),
     [
@@ -73,6 +78,15 @@ def test_relative_paths_start_at_the_folder_of_the_file(write, tmp_path):
         ("source: {files: x}\ntask_types: [nli]\nsampling: {top_p: 3}", ["sampling.top_p"]),
         ("source: {files: x}\ntask_types: [nli]\nrefresh: nightly", ["refresh", "0 3 * * *"]),
         ("source: {files: x}\ntask_types: [nli]\nname: other", ["'name'", "remove it"]),
+        (
+            "source: {files: x}\ntask_types: [nli]\ncuration: {round_trip: true}",
+            ["curation.round_trip", "a section with keys of its own", "True"],
+        ),
+        (
+            "source: {files: x}\ntask_types: [nli]\n"
+            "curation: {thresholds: {mean_logprob: {min: .nan}}}",
+            ["curation.thresholds.mean_logprob.min", "finite"],
+        ),
         ("source: [", ["not valid YAML"]),
         ("", ["holds no keys"]),
     ],

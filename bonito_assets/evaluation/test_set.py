@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -62,7 +63,7 @@ def read_test_set(path: str, evaluation: Evaluation) -> TestSet:
         ) from error
     questions: list[Question] = []
     seen: dict[str, int] = {}
-    for number, row in _rows(path, raw):
+    for number, row in rows(path, raw):
         question = _question(f"{path}: row {number}", row, evaluation.metric)
         if question.id in seen:
             raise TestSetError(
@@ -78,19 +79,19 @@ def read_test_set(path: str, evaluation: Evaluation) -> TestSet:
     return TestSet(questions, path, hashlib.sha256(raw).hexdigest())
 
 
-def _rows(path: str, raw: bytes) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def rows(path: str, raw: bytes) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """Gives the rows with their numbers from 1; of JSONL these are the line numbers."""
     name = path
     if name.endswith(".gz"):
         name = name.removesuffix(".gz")
         try:
             raw = gzip.decompress(raw)
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             raise TestSetError(f"{path}: is no whole gzip file ({error}); write it anew") from error
     if name.endswith(".parquet"):
         try:
             rows = pq.read_table(io.BytesIO(raw)).to_pylist()
-        except pa.ArrowInvalid as error:
+        except (pa.ArrowException, OSError) as error:
             raise TestSetError(f"{path}: is no Parquet file ({error}); write it anew") from error
         yield from enumerate(rows, start=1)
     elif name.endswith(".jsonl"):
@@ -107,7 +108,7 @@ def _json_lines(path: str, raw: bytes) -> Iterator[tuple[int, Mapping[str, Any]]
             continue
         try:
             row = json.loads(line.decode("utf-8-sig"))
-        except ValueError as error:  # covers both JSON and UTF-8
+        except (ValueError, RecursionError) as error:  # JSON, UTF-8, and lists in lists in lists
             raise TestSetError(
                 f"{path}: row {number}: is no JSON in UTF-8 ({error}); write one object per line"
             ) from error

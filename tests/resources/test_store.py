@@ -190,3 +190,13 @@ def test_the_warehouse_follows_new_columns_and_comes_again_when_it_is_lost(store
     warehouse.unlink()
     store.write("numbers", "one", pa.table({"n": [2], "name": ["dos"]}))
     assert columns() == ["n", "name", "corpus"]
+
+
+def test_a_damaged_table_can_be_replaced(store):
+    store.write("chunks", "a", table(1))
+    with store.filesystem.open(store.table_path("chunks", "a"), "wb") as file:
+        file.write(b"PAR1 not much else")
+    assert store.written("chunks", "a") is None
+    assert store.stamps("chunks", "a") == {}
+    store.write("chunks", "a", table(2))
+    assert store.read("chunks", "a") == table(2)
