@@ -39,6 +39,8 @@ _UNIQUE = frozenset(
 )
 # A half-written file this old (in seconds) is nobody's work in progress.
 DAY = 86_400.0
+# Nobody fills a folder for longer: Bonito's own training, the longest there is, takes four days.
+_LONGEST_FOLDER = 14 * DAY
 
 
 class TableMissing(FileNotFoundError):
@@ -242,7 +244,11 @@ class Store(dg.ConfigurableResource):
         for temporary in Path(self._path(*parts)).glob(".*.tmp"):
             # Whoever writes or sweeps here too may be faster.
             with contextlib.suppress(FileNotFoundError):
-                if temporary.stat().st_mtime < time.time() - older_than:
+                if temporary.stat().st_mtime >= time.time() - older_than:
+                    continue
+                if temporary.is_dir():
+                    shutil.rmtree(temporary)
+                else:
                     temporary.unlink()
 
     # Folders: datasets, adapters, reports
@@ -280,6 +286,7 @@ class Store(dg.ConfigurableResource):
                     self.filesystem.rm(path, recursive=True)
                 self.filesystem.put(f"{temporary}/", f"{path}/", recursive=True)
             return
+        self.sweep(*parts[:-1], older_than=_LONGEST_FOLDER)
         final = Path(path)
         final.parent.mkdir(parents=True, exist_ok=True)
         temporary = final.with_name(f".{final.name}.{uuid.uuid4().hex}.tmp")

@@ -3,6 +3,7 @@
 import itertools
 import os
 import threading
+import time
 
 import duckdb
 import pyarrow as pa
@@ -200,3 +201,15 @@ def test_a_damaged_table_can_be_replaced(store):
     assert store.stamps("chunks", "a") == {}
     store.write("chunks", "a", table(2))
     assert store.read("chunks", "a") == table(2)
+
+
+def test_a_folder_of_a_killed_writer_goes_once_nobody_can_still_be_filling_it(store, tmp_path):
+    left = [tmp_path / "data" / "tuned_model" / f".c.{name}.tmp" for name in ("old", "new")]
+    for folder in left:
+        folder.mkdir(parents=True)
+        (folder / "adapter").write_text("half")
+    month_ago = time.time() - 30 * 86_400
+    os.utime(left[0], (month_ago, month_ago))
+    with store.new_folder("tuned_model", "c") as folder:
+        (folder / "adapter").write_text("whole")
+    assert [folder.exists() for folder in left] == [False, True]
