@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dagster as dg
 
-from bonito_assets import automation, settings
+from bonito_assets import settings
+from bonito_assets.automation import jobs
 from bonito_assets.bonito_training.assets import bonito_checkpoint, ctga
 from bonito_assets.catalogue import Catalogue
 from bonito_assets.chunking.assets import chunks
@@ -39,7 +40,7 @@ def defs() -> dg.Definitions:
             ctga,
             bonito_checkpoint,
         ],
-        jobs=automation.jobs,
+        jobs=jobs.jobs,
         resources={
             "catalogue": Catalogue(folder=str(settings.corpora_folder())),
             "store": Store(root=settings.data_root()),

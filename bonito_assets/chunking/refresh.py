@@ -15,7 +15,7 @@ from bonito_assets.chunking.passages import CountTokens
 from bonito_assets.chunking.tokens import passage_counter, token_budget, token_counter
 from bonito_assets.generation.prompts import prompt
 from bonito_assets.identity import digest
-from bonito_assets.lineage import Orphans
+from bonito_assets.lineage.orphans import Orphans
 from resources.model import Model
 from resources.store import Store, Written
 

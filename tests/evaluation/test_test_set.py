@@ -105,7 +105,11 @@ def test_an_id_that_stands_twice_is_an_error(tmp_path):
         ("test.jsonl", b"[1]", "row 1: is no JSON object"),
         ("test.jsonl", b'{"id": ' + b"[" * 200_000, "row 1: is no JSON"),
         ("test.jsonl.gz", b"plain", "is no whole gzip file"),
-        ("test.jsonl.gz", gzip.compress(b"{}", mtime=0)[:12] + b"\xff" * 9, "is no whole gzip file"),
+        (
+            "test.jsonl.gz",
+            gzip.compress(b"{}", mtime=0)[:12] + b"\xff" * 9,
+            "is no whole gzip file",
+        ),
         ("test.parquet", b"plain", "is no Parquet file"),
         ("test.csv", b"id", "is neither .jsonl nor .parquet"),
     ],

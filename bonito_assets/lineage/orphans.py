@@ -1,4 +1,4 @@
-"""What comes from what: so far, taking leave of what a vanished document left behind."""
+"""Outputs in the cache about passages that no document holds any longer."""
 
 from __future__ import annotations
 

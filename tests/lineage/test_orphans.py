@@ -8,7 +8,7 @@ import pytest
 
 from bonito_assets import tables
 from bonito_assets.identity import digest
-from bonito_assets.lineage import Orphans
+from bonito_assets.lineage.orphans import Orphans
 from resources.generation_cache import GenerationCache
 from resources.generator import Outcome
 from resources.store import Store

@@ -1,0 +1,1 @@
+"""What the `bonito` command can do, in a module per kind of work."""

@@ -1,0 +1,1 @@
+"""What comes from what: a row's way back to its document, and a document's way out of all."""
