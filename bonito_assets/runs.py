@@ -10,23 +10,27 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
-import psutil
 from fsspec.core import url_to_fs
 
 from bonito_assets import settings
+from bonito_assets.automation.failures import cause
 from bonito_assets.catalogue import Catalogue, CatalogueError, Corpus, corpora
 from bonito_assets.definitions import defs
 from bonito_assets.ingestion.files import SourceError, find_files
 from bonito_assets.publishing.difference import DiffError
 from bonito_assets.publishing.hub import PushError
 from resources.model import ModelError, is_path, resolve
+from resources.one_writer import HOST, PARTITION, PROCESS, busy, is_gone, process_name
+from resources.secrets import expand
 
 JOB = "refresh_corpus"
 MIXTURE_JOB = "refresh_mixture"
+FORGET_JOB = "forget_documents"
 _POLL_SECONDS = 0.3
-_INVOCATION, _HOST, _PROCESS = "bonito/invocation", "bonito/host", "bonito/process"
+_INVOCATION = "bonito/invocation"
 
 
 class RunRefused(RuntimeError):
@@ -67,7 +71,7 @@ def check_files(corpus: Corpus) -> None:
         find_files(corpus)
     if corpus.evaluation is not None:
         test = corpus.path(corpus.evaluation.test)
-        filesystem, path = url_to_fs(test)
+        filesystem, path = url_to_fs(expand(test))
         if not filesystem.exists(path):
             raise CatalogueError(
                 f"{corpus.folder / (corpus.name + '.yaml')}: evaluation.test: '{test}' does not "
@@ -120,7 +124,7 @@ def run(
     if to is not None:
         graph = reconstruct_job(JOB).asset_layer.asset_graph
         selection = list(dg.AssetSelection.assets(to).upstream().resolve(graph))
-    return _execute(opened, JOB, {"dagster/partition": corpus}, selection, report)
+    return _execute(opened, JOB, {PARTITION: corpus}, selection, report)
 
 
 def mix(opened: dg.DagsterInstance, report: Callable[[str, str], None]) -> Followed:
@@ -129,19 +133,40 @@ def mix(opened: dg.DagsterInstance, report: Callable[[str, str], None]) -> Follo
     return _execute(opened, MIXTURE_JOB, {}, None, report)
 
 
+def forget(
+    opened: dg.DagsterInstance,
+    corpus: str,
+    doc_ids: list[str],
+    reason: str,
+    report: Callable[[str, str], None],
+) -> Followed:
+    """Forgets documents of `corpus` and reports as ``run`` does.
+
+    Raises ``RunRefused`` while a run of it is under way.
+    """
+    clear_dead_runs(opened)
+    refuse_second_run(opened, corpus)
+    given = {"config": {"corpus": corpus, "doc_ids": doc_ids, "reason": reason}}
+    ops = {"forget_them": given}
+    return _execute(opened, FORGET_JOB, {PARTITION: corpus}, None, report, ops)
+
+
 def _execute(
     opened: dg.DagsterInstance,
     job: str,
     tags: dict[str, str],
     selection: list[dg.AssetKey] | None,
     report: Callable[[str, str], None],
+    ops: dict[str, Any] | None = None,
 ) -> Followed:
     invocation = uuid.uuid4().hex
     tags = {
         **tags,
         _INVOCATION: invocation,
-        _HOST: socket.gethostname(),
-        _PROCESS: _process_name(os.getpid()),
+        # By this the UI tells whose run it is: without it the timeline passes it by.
+        ".dagster/repository": "__repository__@bonito",
+        HOST: socket.gethostname(),
+        PROCESS: str(process_name(os.getpid())),
     }
     followed = Followed()
     ended = threading.Event()
@@ -156,7 +181,10 @@ def _execute(
             tags=tags,
             asset_selection=selection,
             # The follower tells the story; Dagster's own hundred lines stay in its log.
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            run_config={
+                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+                "ops": ops or {},
+            },
         ) as result:
             followed.success = result.success
     finally:
@@ -166,13 +194,13 @@ def _execute(
 
 
 def clear_dead_runs(opened: dg.DagsterInstance) -> None:
-    """Ends the runs that a killed `bonito run` of this machine left behind, and frees their slots.
+    """Ends the runs whose process on this machine was killed, and frees their slots.
 
     It could not say goodbye: its run would count as under way, and its slot of the pool `gpu`
     as taken, for ever (without the daemon nobody else looks after them).
     """
-    for run in _under_way(opened, {_HOST: socket.gethostname()}):
-        if not _is_alive(run.tags[_PROCESS]):
+    for run in _under_way(opened, {HOST: socket.gethostname()}):
+        if is_gone(run):
             opened.report_run_failed(run, "The process that ran it is gone.")
     storage = opened.event_log_storage
     for pool in storage.get_concurrency_keys():
@@ -194,22 +222,12 @@ def _under_way(opened: dg.DagsterInstance, tags: dict[str, str]) -> Sequence[dg.
 
 
 def refuse_second_run(opened: dg.DagsterInstance, corpus: str) -> None:
-    """Raises ``RunRefused`` while a run of `corpus` is under way."""
-    for other in _under_way(opened, {"dagster/partition": corpus}):
-        raise RunRefused(
-            f"corpus '{corpus}' is being refreshed by run {other.run_id}; wait for it to end, or "
-            "terminate it in the UI (make ui) under Runs"
-        )
+    """Raises ``RunRefused`` while a run of `corpus` is under way.
 
-
-def _process_name(pid: int) -> str:
-    """Gives a name that no later process with the same number has."""
-    return f"{pid}@{psutil.Process(pid).create_time()}"
-
-
-def _is_alive(process: str) -> bool:
-    pid = int(process.partition("@")[0])
-    return psutil.pid_exists(pid) and _process_name(pid) == process
+    Of two that ask in the same instant both may pass; the store then refuses one of them.
+    """
+    for other in _under_way(opened, {PARTITION: corpus}):
+        raise RunRefused(busy(f"corpus '{corpus}'", other.run_id))
 
 
 def _follow(
@@ -268,18 +286,8 @@ def _tell(entry: dg.EventLogEntry, followed: Followed, report: Callable[[str, st
                 sentence = f"warning of check {check.check_name}: {check.description}"
             report(step, sentence)
     elif event.is_step_failure:
-        followed.failures.setdefault(step, _cause(event))
+        followed.failures.setdefault(step, cause(event, quoting=True))
         report(step, "failed")
-
-
-def _cause(event: dg.DagsterEvent) -> str:
-    data = event.step_failure_data
-    if data.user_failure_data and data.user_failure_data.description:
-        return data.user_failure_data.description
-    error = data.error
-    while error is not None and error.cause is not None:
-        error = error.cause
-    return error.message.strip() if error else "no cause was recorded"
 
 
 def catalogue() -> Catalogue:

@@ -14,12 +14,10 @@ import faulthandler
 import os
 import queue
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import traceback
@@ -31,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from resources import guard
+from resources.engine_log import LogFile
 from resources.engine_loop import EngineArguments, Entry
 from resources.generator import Outcome
 
@@ -82,12 +81,11 @@ class EngineProcess:
         self._last_progress = 0.0
         self._still = 0.0  # seconds without progress
         self._silent = 0.0  # seconds without a message
-        self._log_folder = Path(tempfile.mkdtemp(prefix="bonito-engine-"))
-        self.log_path = self._log_folder / "engine.log"
+        self._log = LogFile()
         ours, theirs = socket.socketpair()
         lifeline, held = os.pipe()
         self._lifeline = os.fdopen(held, "wb", buffering=0)
-        with theirs, self.log_path.open("wb") as log:
+        with theirs, self._log.open() as log:
             try:
                 self._guard = subprocess.Popen(
                     _command(lifeline, theirs.fileno()),
@@ -147,12 +145,15 @@ class EngineProcess:
                 raise EngineLost(f"it gave no {what} for stall_seconds={self._stall_seconds:g}")
 
     def stop(self) -> None:
-        """Ends the engine in good order, or by force after five seconds; removes its log."""
+        """Ends the engine in good order, or by force after five seconds.
+
+        Its log stays where it is that of a step.
+        """
         self._outbox.put(None)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._guard.wait(_STOP_SECONDS)
         self.kill()
-        shutil.rmtree(self._log_folder, ignore_errors=True)
+        self._log.close()
 
     def kill(self) -> None:
         """Ends the engine and every process of its making at once; the log stays."""
@@ -168,19 +169,25 @@ class EngineProcess:
             thread.join(_KILL_SECONDS)
         self._connection.close()
 
+    @property
+    def log_path(self) -> Path:
+        """Gives the place of the log that the engine writes."""
+        return self._log.path
+
     def errors(self) -> list[str]:
         """Gives the last different errors in the engine's log, the oldest first."""
-        found = [match[1] for line in self._log() if (match := _ERROR.match(line))]
+        found = [match[1] for line in self._log.lines() if (match := _ERROR.match(line))]
         # Pydantic goes on to print its whole input.
         told = (error.partition(" [type=")[0][:_ERROR_CHARACTERS] for error in found)
         return list(dict.fromkeys(told))[-3:]
 
     def tail(self) -> str:
         """Gives the last lines of the engine's log."""
-        return "\n".join(self._log()[-_TAIL_LINES:])
+        return "\n".join(self._log.lines()[-_TAIL_LINES:])
 
     def _next(self) -> Any | None:
         """Gives the next message, None when there was none for the time of a heartbeat."""
+        self._log.cap()
         try:
             message = self._inbox.get(timeout=_HEARTBEAT)
         except queue.Empty:
@@ -203,9 +210,6 @@ class EngineProcess:
             hint = " (often: the machine ran out of memory)" if name == "SIGKILL" else ""
             return f"it was killed by {name}{hint}"
         return f"it ended with exit code {code}"
-
-    def _log(self) -> list[str]:
-        return self.log_path.read_text(encoding="utf-8", errors="replace").splitlines()
 
 
 def _command(lifeline: int, connection: int) -> list[str]:

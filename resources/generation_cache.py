@@ -30,6 +30,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from fsspec.core import url_to_fs
 
 from resources.generator import Log, Outcome
 from resources.store import DAY, Store
@@ -46,9 +47,11 @@ SCHEMA = pa.schema(
         ("rejected_because", pa.string()),
         ("model", pa.string()),
         ("task_type", pa.string()),
+        ("run_id", pa.string()),
+        ("sampling", pa.string()),
     ]
 )
-_ADDED_LATER = frozenset({"rejected_because", "model", "task_type"})
+_ADDED_LATER = frozenset({"rejected_because", "model", "task_type", "run_id", "sampling"})
 _FOLDER = "generation_cache"
 _NAME = re.compile(r"\d{8}T\d{12}-(?P<rows>\d+)-(?P<digest>[0-9a-f]{32})\.parquet")
 _KEY = re.compile(r"[0-9a-f]{32}")
@@ -98,9 +101,12 @@ class GenerationCache:
         self._store = store
         self._segments = _Segments(store, log)
 
-    def writer(self) -> CacheWriter:
-        """Opens a writer; closing it writes what is still in hand, after an error too."""
-        return CacheWriter(self)
+    def writer(self, run_id: str | None = None) -> CacheWriter:
+        """Opens a writer for what the run `run_id` pays for.
+
+        Closing it writes what is still in hand, after an error too.
+        """
+        return CacheWriter(self, run_id)
 
     def write(self, rows: pa.Table) -> None:
         """Appends `rows` of ``SCHEMA``, one at least, as one segment.
@@ -154,6 +160,31 @@ class GenerationCache:
             return 0
         return self._segments.steadily(lambda paths: self._segments.without(paths, unwanted))
 
+    def keys_of(
+        self, columns: Sequence[str], chosen: Callable[[pa.Table], Iterable[str]]
+    ) -> set[str]:
+        """Gives the keys that `chosen` picks from `columns` of all rows, a row group at a time."""
+
+        def ask(paths: list[str]) -> set[str]:
+            read = functools.partial(self._segments.read, columns=columns)
+            return {key for block in self._segments.blocks(paths) for key in chosen(read(block))}
+
+        return self._segments.steadily(ask)
+
+    def forget_damaged(self) -> int:
+        """Deletes the segments that were set aside as damaged; gives how many there were."""
+        filesystem = self._store.filesystem
+        damaged = filesystem.glob(f"{url_to_fs(self._segments.folder)[1]}/*.damaged")
+        for path in damaged:
+            filesystem.rm_file(path)
+        return len(damaged)
+
+    def check(self) -> Iterator[tuple[str, bool]]:
+        """Gives the path of each segment and whether its bytes are what was written; only looks."""
+        for path in self._segments.paths():
+            with contextlib.suppress(FileNotFoundError):  # merged into another meanwhile
+                yield path, self._segments.is_sound(path)
+
     def compact(self) -> None:
         """Merges small segments where there are many; sweeps what killed writers left behind.
 
@@ -190,8 +221,9 @@ class GenerationCache:
 class CacheWriter:
     """Collects outcomes and writes a segment every 128 rows or 5 seconds."""
 
-    def __init__(self, cache: GenerationCache) -> None:
+    def __init__(self, cache: GenerationCache, run_id: str | None) -> None:
         self._cache = cache
+        self._run_id = run_id
         self._rows: list[dict[str, object]] = []
         self._segments = 0
         self._last_write = time.monotonic()
@@ -203,12 +235,15 @@ class CacheWriter:
         # After an error too: what has been generated has been paid for.
         self.flush()
 
-    def add(self, outcome: Outcome, *, model: str, task_type: str) -> None:
+    def add(
+        self, outcome: Outcome, *, model: str, task_type: str, sampling: str | None = None
+    ) -> None:
         """Takes one outcome of the model with fingerprint `model`.
 
-        Kept are outputs, and the verdict ``engine_error``, so that a request that the engine
-        cannot answer is not tried at every refresh; other refusals cost nothing and are passed
-        over. Raises ``ValueError`` for a key that is not 32 lower-case hexadecimal digits.
+        `sampling` are the parameters that it was drawn with, as JSON. Kept are outputs, and the
+        verdict ``engine_error``, so that a request that the engine cannot answer is not tried at
+        every refresh; other refusals cost nothing and are passed over. Raises ``ValueError`` for a
+        key that is not 32 lower-case hexadecimal digits.
         """
         if outcome.rejected_because not in (None, "engine_error"):
             return
@@ -226,6 +261,8 @@ class CacheWriter:
                 "rejected_because": outcome.rejected_because,
                 "model": model,
                 "task_type": task_type,
+                "run_id": self._run_id,
+                "sampling": sampling,
             }
         )
         # Counted from the last write, not from the oldest row: what comes slowly is written at
@@ -469,7 +506,7 @@ class _Segments:
         Each is looked at once; later reads still check the checksum of every page.
         """
         unknown = sorted(set(paths) - self._verified)
-        sound = [path for path in unknown if self._is_sound(path)]
+        sound = [path for path in unknown if self.is_sound(path)]
         self._verified.update(sound)
         if len(sound) < len(unknown):
             raise _Damaged(sorted(set(unknown) - set(sound)))
@@ -485,7 +522,7 @@ class _Segments:
         except (FileNotFoundError, _Damaged):
             raise
         except Exception as error:  # a reader of damaged bytes may fail in any way
-            if self._is_sound(path):
+            if self.is_sound(path):
                 raise
             raise _Damaged([path]) from error
 
@@ -499,7 +536,8 @@ class _Segments:
                 raise ValueError(f"{path}: holds {file.metadata.num_rows:,} rows")
             return file
 
-    def _is_sound(self, path: str) -> bool:
+    def is_sound(self, path: str) -> bool:
+        """Tells whether the bytes of a segment are what was written."""
         name = _parsed(path)
         with self._store.filesystem.open(path, "rb") as file:
             if name:
@@ -542,10 +580,9 @@ class _Segments:
             except Exception as error:  # DuckDB would pass on its words only
                 errors.append(error)
 
-        with self._store.connect() as connection:
-            # The size of a stream is unknown: left alone, DuckDB may build its hash table of it.
-            connection.execute("set disabled_optimizers = 'join_order,build_side_probe_side'")
-            connection.execute("set enable_progress_bar = false")  # it would write into the log
+        # The size of a stream is unknown: left alone, DuckDB may build its hash table of it.
+        options = {"disabled_optimizers": "join_order,build_side_probe_side"}
+        with self._store.connect(**options) as connection:
             connection.register("wanted", wanted)
             if schema is not None:
                 reader = pa.RecordBatchReader.from_batches(schema, stream())

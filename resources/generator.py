@@ -15,6 +15,7 @@ from typing import Protocol
 import dagster as dg
 
 from resources.model import Model
+from resources.one_writer import end_with_run_worker
 
 Log = Callable[[str], None]
 
@@ -94,6 +95,11 @@ class Generator(dg.ConfigurableResource, ABC):
     model: str
     # What one accelerator costs per hour, in any currency; 0 leaves money out of the bill.
     price_per_gpu_hour: float = 0.0
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Ends the step with its run worker, as the store does: `bonito_model` uses no store."""
+        if context.run is not None:
+            end_with_run_worker()
 
     @abstractmethod
     def resolve(self) -> Model:

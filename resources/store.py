@@ -2,7 +2,8 @@
 
 Layout: ``<root>/<table>/corpus=<corpus>/data.parquet``, one file per table and corpus. A reader
 sees the old table or the new one: a file is written under a temporary name, flushed to disk and
-renamed. Folders (datasets, adapters, reports) are published the same way.
+renamed. Folders (datasets, adapters, reports) are published the same way. In a Dagster run each
+publish is checked: only one run at a time writes a corpus (see ``resources.one_writer``).
 """
 
 from __future__ import annotations
@@ -28,6 +29,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
+from pydantic import PrivateAttr
+
+from resources.checksums import SUMS, SummedFile, write_sums
+from resources.one_writer import Writer, end_with_run_worker
 
 # Rows that are held at once where a table streams: a few megabytes of passages or outputs. What is
 # read is soon Python objects too, which take several times the space.
@@ -62,6 +67,21 @@ class Store(dg.ConfigurableResource):
 
     root: str
     memory_limit: str = "4GB"
+    _writer: Writer | None = PrivateAttr(default=None)
+    # Where this store put copies of what lies in a remote root.
+    _copies: list[str] = PrivateAttr(default_factory=list)
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Binds the store to the run: from now on it publishes only while the run is the writer.
+
+        The corpus is claimed when the step first uses the store, and not here: what a resource
+        raises counts in Dagster as a fault of the whole run, which it would start again.
+        """
+        if context.run is None or context.instance is None:
+            return
+        end_with_run_worker()
+        folder = self._path(".writers")
+        self._writer = Writer(self.filesystem, folder, context.run, context.instance)
 
     @property
     def filesystem(self) -> fsspec.AbstractFileSystem:
@@ -74,8 +94,19 @@ class Store(dg.ConfigurableResource):
         return isinstance(self.filesystem, LocalFileSystem)
 
     def _path(self, *parts: str) -> str:
-        """Gives the path inside the filesystem of a place under the root."""
+        """Gives the path inside the filesystem of a place under the root.
+
+        Every use of the store comes by here, so this is where a run takes its turn.
+        """
+        if self._writer is not None:
+            self._writer.take_turn()
         return "/".join([fsspec.core.url_to_fs(self.root)[1].rstrip("/"), *parts])
+
+    def _publishing(self, *scopes: str) -> contextlib.AbstractContextManager[None]:
+        """Lets the block publish unless the run was superseded; anybody may outside a run."""
+        if self._writer is None:
+            return contextlib.nullcontext()
+        return self._writer.publishing(*scopes)
 
     def uri(self, *parts: str) -> str:
         """Gives the address of a place under the root, as a person would type it."""
@@ -178,18 +209,45 @@ class Store(dg.ConfigurableResource):
             # Where a group's values are few, as of verdicts; of text it would only cost time.
             "use_dictionary": [f.name for f in schema if f.name not in _UNIQUE],
         }
-        with self.new_file(*place) as file, pq.ParquetWriter(file, schema, **options) as writer:
-            for batch in batches:
-                writer.write_batch(batch)
-                content.add(batch)
-            stamps = {"bonito.digest": content.hexdigest()}
-            if made_from is not None:
-                stamps["bonito.made_from"] = made_from
-            writer.add_key_value_metadata(stamps)
+        with self.new_file(*place) as file:
+            summed = SummedFile(file)
+            with pq.ParquetWriter(summed, schema, **options) as writer:
+                for batch in batches:
+                    writer.write_batch(batch)
+                    content.add(batch)
+                stamps = {"bonito.digest": content.hexdigest()}
+                if made_from is not None:
+                    stamps["bonito.made_from"] = made_from
+                writer.add_key_value_metadata(stamps)
+            checksum = summed.hexdigest()
+            self._expect(table, corpus, [*self.checksums(table, corpus), checksum])
+        self._expect(table, corpus, [checksum])
         size = self.filesystem.size(self._path(*place))
         if not is_known:
             self.refresh_warehouse()
         return Written(self.uri(*place), content.rows, size, stamps["bonito.digest"])
+
+    def checksums(self, table: str, corpus: str) -> list[str]:
+        """Gives the SHA-256 that the file of `table` has, in hexadecimal; none for an old table.
+
+        There are more while it is replaced, or where whoever did that was killed.
+        """
+        try:
+            text = self.filesystem.cat_file(self._path(*_sums_of(table, corpus)))
+        except FileNotFoundError:
+            return []
+        return text.decode(errors="replace").removesuffix("\n").split("\n")
+
+    def drop(self, table: str, corpus: str) -> None:
+        """Deletes `table` of `corpus` and its checksum; whoever needs it makes it again."""
+        self.filesystem.rm(self.table_path(table, corpus))
+        with contextlib.suppress(FileNotFoundError):
+            self.filesystem.rm(self._path(*_sums_of(table, corpus)))
+        self.refresh_warehouse()
+
+    def _expect(self, table: str, corpus: str, checksums: Sequence[str]) -> None:
+        with self.new_file(*_sums_of(table, corpus)) as file:
+            file.write("\n".join([*checksums, ""]).encode())
 
     def _is_seen_with(self, schema: pa.Schema, table: str, corpus: str) -> bool:
         """Tells whether the warehouse has a view over `table` of `corpus` with these columns."""
@@ -213,7 +271,10 @@ class Store(dg.ConfigurableResource):
 
     @contextlib.contextmanager
     def new_file(self, *parts: str) -> Iterator[IO[bytes]]:
-        """Hands out a file that appears at its place, whole, when the block ends well."""
+        """Hands out a file that appears at its place, whole, when the block ends well.
+
+        Raises ``StaleWriter`` instead of publishing for a run that was superseded meanwhile.
+        """
         path = self._path(*parts)
         filesystem = self.filesystem
         if not self.is_local:
@@ -221,7 +282,7 @@ class Store(dg.ConfigurableResource):
             with tempfile.TemporaryFile(prefix="bonito-") as whole:
                 yield whole  # type: ignore[misc]
                 whole.seek(0)
-                with filesystem.open(path, "wb") as file:
+                with self._publishing(), filesystem.open(path, "wb") as file:
                     shutil.copyfileobj(whole, file)
             return
         final = Path(path)
@@ -232,7 +293,8 @@ class Store(dg.ConfigurableResource):
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.replace(final)
+            with self._publishing():
+                temporary.replace(final)
             sync_folder(final.parent)
         finally:
             temporary.unlink(missing_ok=True)
@@ -264,6 +326,7 @@ class Store(dg.ConfigurableResource):
         if self.is_local:
             return Path(path)
         local = Path(tempfile.mkdtemp(prefix="bonito-")) / parts[-1]
+        self._copies.append(str(local))
         self.filesystem.get(path, str(local), recursive=True)
         return local
 
@@ -277,14 +340,26 @@ class Store(dg.ConfigurableResource):
 
     @contextlib.contextmanager
     def new_folder(self, *parts: str) -> Iterator[Path]:
-        """Hands out an empty folder that replaces the published one when the block ends well."""
+        """Hands out an empty folder that replaces the published one when the block ends well.
+
+        Raises ``StaleWriter`` instead of publishing for a run that was superseded meanwhile. A
+        folder that belongs to no corpus has one writer at a time too: ``SecondWriter`` at once.
+        """
         path = self._path(*parts)
+        shared = parts if len(parts) == 1 else ()
+        if self._writer is not None:
+            for table in shared:
+                self._writer.claim(table)
         if not self.is_local:
             with tempfile.TemporaryDirectory(prefix="bonito-") as temporary:
+                self._copies.append(temporary)
                 yield Path(temporary)
-                if self.filesystem.exists(path):
-                    self.filesystem.rm(path, recursive=True)
-                self.filesystem.put(f"{temporary}/", f"{path}/", recursive=True)
+                if not (Path(temporary) / SUMS).exists():
+                    write_sums(Path(temporary))
+                with self._publishing(*shared):
+                    if self.filesystem.exists(path):
+                        self.filesystem.rm(path, recursive=True)
+                    self.filesystem.put(f"{temporary}/", f"{path}/", recursive=True)
             return
         self.sweep(*parts[:-1], older_than=_LONGEST_FOLDER)
         final = Path(path)
@@ -293,11 +368,14 @@ class Store(dg.ConfigurableResource):
         temporary.mkdir()
         try:
             yield temporary
+            if not (temporary / SUMS).exists():
+                write_sums(temporary)
             sync_tree(temporary)
-            if final.exists():
-                exchange(temporary, final)
-            else:
-                temporary.rename(final)
+            with self._publishing(*shared):
+                if final.exists():
+                    exchange(temporary, final)
+                else:
+                    temporary.rename(final)
             sync_folder(final.parent)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -305,16 +383,38 @@ class Store(dg.ConfigurableResource):
     # DuckDB
 
     @contextlib.contextmanager
-    def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Opens an in-memory DuckDB with a memory limit and a place to spill to."""
+    def connect(self, **settings: str) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Opens an in-memory DuckDB with a memory limit and a place to spill to.
+
+        It reaches the files of the store and of its local copies, no other file and no network,
+        loads no extension, and nothing that is asked of it can change that: `settings` of
+        DuckDB's are taken here, before its configuration is locked.
+        """
         with tempfile.TemporaryDirectory(prefix="bonito-duckdb-") as spill:
-            connection = duckdb.connect(
-                config={"memory_limit": self.memory_limit, "temp_directory": spill}
-            )
+            options = {
+                "memory_limit": self.memory_limit,
+                "temp_directory": spill,
+                "autoinstall_known_extensions": False,
+                "autoload_known_extensions": False,
+                "allow_community_extensions": False,
+                **settings,
+            }
+            connection = duckdb.connect(config=options)
             try:
+                # It would write into the log.
+                connection.execute("set enable_progress_bar = false")
+                connection.execute("set allowed_directories = ?", [self._readable()])
+                connection.execute("set enable_external_access = false")
+                connection.execute("set lock_configuration = true")
                 yield connection
             finally:
                 connection.close()
+
+    def _readable(self) -> list[str]:
+        """Gives the folders of this machine that DuckDB may read."""
+        roots = [self._path()] if self.is_local else []
+        # It looks at what a link leads to, and the root may be one.
+        return [f"{os.path.realpath(folder)}/" for folder in [*roots, *self._copies]]
 
     def tables(self) -> list[str]:
         """Gives the names of the tables that have been made for at least one corpus."""
@@ -344,15 +444,12 @@ class Store(dg.ConfigurableResource):
         with self.connect() as connection:
             if self.is_local:
                 self._create_views(connection)
-                connection.execute("set allowed_directories = [?]", [self._path() + "/"])
             else:
                 import pyarrow.dataset as pads
 
                 for table in self.tables():
                     paths = self.filesystem.glob(self._path(table, "corpus=*", "data.parquet"))
                     connection.register(table, pads.dataset(paths, filesystem=self.filesystem))
-            connection.execute("set enable_external_access = false")
-            connection.execute("set lock_configuration = true")
             yield connection
 
     def _create_views(self, connection: duckdb.DuckDBPyConnection) -> None:
@@ -368,11 +465,13 @@ class Store(dg.ConfigurableResource):
 class Digest:
     """The digest of a table's content: equal rows in equal order give equal digests.
 
-    Clock columns stay out, so that a refresh that changes nothing gives the old data version. How
+    Clock and run stay out, so that a refresh that changes nothing gives the old data version. How
     the rows are cut into batches is of no account.
     """
 
-    def __init__(self, schema: pa.Schema, without: Sequence[str] = ("created_at",)) -> None:
+    def __init__(
+        self, schema: pa.Schema, without: Sequence[str] = ("created_at", "run_id")
+    ) -> None:
         self._schema = pa.schema([field for field in schema if field.name not in without])
         self._schema = self._schema.remove_metadata()
         self._sha = hashlib.sha256()
@@ -479,6 +578,10 @@ def sync_tree(folder: Path) -> None:
         elif path.is_dir():
             sync_folder(path)
     sync_folder(folder)
+
+
+def _sums_of(table: str, corpus: str) -> tuple[str, ...]:
+    return table, f"corpus={corpus}", ".data.parquet.sha256"
 
 
 def _literal(text: str) -> str:

@@ -15,6 +15,7 @@ import json
 import os
 import queue
 import random
+import re
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -38,11 +39,13 @@ from resources.generator import (
     Sampling,
 )
 from resources.model import Model, resolve
+from resources.secrets import without_login
 
 if TYPE_CHECKING:
     import aiohttp
 
 KEY_VARIABLE = "BONITO_SERVER_API_KEY"
+URLS_VARIABLE = "BONITO_SERVER_URL"
 
 # How long the first answer of any URL may take, and of one while others are asked as well.
 _FIRST_CONTACT_SECONDS = 30.0
@@ -84,7 +87,8 @@ class VllmServer(Generator):
     """A server that somebody else runs, reached under one URL or several.
 
     ``model`` is the checkpoint that it is said to serve: prompts are tokenised and outputs are
-    addressed with it. The API key, if there is one, is read from ``BONITO_SERVER_API_KEY``.
+    addressed with it. The API key, if there is one, is read from ``BONITO_SERVER_API_KEY``, and a
+    URL's name and password from ``BONITO_SERVER_URL``: a resource's fields are stored.
     """
 
     # Base URLs, with or without `/v1` at the end; all serve the same model.
@@ -647,7 +651,14 @@ def _addresses(urls: Sequence[str], key: str) -> list[_Address]:
     return list(dict.fromkeys(addresses))
 
 
+def _with_login(url: str) -> str:
+    """Gives `url` as ``BONITO_SERVER_URL`` has it, where that is with a name and password."""
+    known = re.split(r"[\s,]+", os.environ.get(URLS_VARIABLE, ""))
+    return next((text for text in known if without_login(text) == url), url)
+
+
 def _address(text: str, number: int, key: str) -> _Address:
+    text = _with_login(text)
     try:
         url = urlsplit(text)
         valid = url.scheme in ("http", "https") and url.hostname and url.port != 0

@@ -7,6 +7,7 @@ import dagster as dg
 import pytest
 
 from bonito_assets import runs
+from resources.one_writer import process_name
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def slots_taken(opened):
 
 
 def test_a_second_refresh_of_a_corpus_is_refused_with_the_run_that_is_under_way(opened):
-    run_id = under_way(opened, runs._process_name(os.getpid()))
+    run_id = under_way(opened, process_name(os.getpid()))
     runs.clear_dead_runs(opened)
     with pytest.raises(runs.RunRefused, match=run_id):
         runs.refuse_second_run(opened, "demo")
@@ -45,7 +46,7 @@ def test_a_second_refresh_of_a_corpus_is_refused_with_the_run_that_is_under_way(
 
 
 def test_another_corpus_is_not_held_up(opened):
-    under_way(opened, runs._process_name(os.getpid()))
+    under_way(opened, process_name(os.getpid()))
     runs.refuse_second_run(opened, "other")
 
 

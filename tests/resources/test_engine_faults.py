@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 from bonito_assets import settings
+from resources.engine_log import engine_log
 from resources.engine_loop import ENGINE_LOOP
 from resources.generator import GeneratorError, Request, Sampling
 from resources.model import resolve
@@ -205,11 +206,31 @@ def test_a_stopped_engine_is_noticed():
     assert "no sign of life for stall_seconds=1" in log[1]
 
 
-def test_the_log_of_an_engine_that_ended_well_is_removed(tmp_path):
+def test_outside_a_step_the_log_of_an_engine_that_ended_well_is_removed(tmp_path):
     with opened() as session:
         list(session.generate(requests(3)))
-        assert len(list(tmp_path.glob("bonito-engine-*/engine.log"))) == 1
+        assert len(list(tmp_path.glob("bonito-engine-*.log"))) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_engines_of_a_step_write_into_one_file_that_stays_and_nothing_else(tmp_path):
+    with engine_log(str(tmp_path / "data"), "run-1", "generations") as file, opened(log := []) as s:
+        assert not file.exists()
+        list(s.generate(requests(40, {20: DEADLY})))
+        assert f"its log: {file}" in log[1]
+    assert file == tmp_path / "data" / "logs" / "run-1" / "generations.log"
+    assert file.read_text().count("an engine starts") == 4
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_a_cause_is_looked_for_in_the_log_of_the_engine_that_died_alone(tmp_path):
+    with engine_log(str(tmp_path), "run-1", "generations") as file:
+        file.parent.mkdir(parents=True)
+        file.write_text("ValueError: of the attempt before\n")
+        with opened() as session, pytest.raises(GeneratorError) as raised:
+            list(session.generate(requests(9, dict.fromkeys(range(9), RAISING))))
+    assert "of the attempt before" not in str(raised.value)
+    assert f"The log is {file} and ends with" in str(raised.value)
 
 
 def test_a_slow_step_is_no_death():

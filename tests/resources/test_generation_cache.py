@@ -111,7 +111,8 @@ def flip(path, bit):
 
 def test_a_row_comes_back_as_it_was_written(cache):
     before = datetime.now(UTC)
-    put(cache, 1, model="fingerprint", task_type="exqa")
+    with cache.writer("run") as writer:
+        writer.add(outcome(1), model="fingerprint", task_type="exqa", sampling='{"top_p":1.0}')
     [row] = cache.find([[key(1)]]).rows(0, 1).to_pylist()
     assert before <= row.pop("created_at") <= datetime.now(UTC)
     assert row == {
@@ -124,7 +125,22 @@ def test_a_row_comes_back_as_it_was_written(cache):
         "rejected_because": None,
         "model": "fingerprint",
         "task_type": "exqa",
+        "run_id": "run",
+        "sampling": '{"top_p":1.0}',
     }
+
+
+def test_rows_of_a_version_that_knew_no_run_come_back_without_one_and_merge_with_others(
+    store, cache, small_classes
+):
+    put_first_version(store, 1)
+    for number in range(2, 9):
+        put(cache, number)
+    cache.compact()
+    assert len(segments(store)) < 8
+    found = cache.find([[key(number) for number in range(1, 9)]]).rows(0, 8)
+    assert found["output"].to_pylist() == [f"output {number}" for number in range(1, 9)]
+    assert found["run_id"].null_count == found["sampling"].null_count == 8
 
 
 def test_of_the_refusals_only_the_engine_s_own_is_kept(cache):

@@ -54,7 +54,7 @@ def test_a_failed_write_leaves_the_old_table_and_no_debris(store):
         store.write_batches("chunks", "c", table(1).schema, breaks_off())
     assert store.read("chunks", "c") == table(1)
     folder = store.folder("chunks", "corpus=c")
-    assert [p.name for p in folder.iterdir()] == ["data.parquet"]
+    assert {p.name for p in folder.iterdir()} == {"data.parquet", ".data.parquet.sha256"}
 
 
 def test_what_a_killed_writer_left_is_swept_when_it_is_old(store):
@@ -110,20 +110,75 @@ def test_the_warehouse_shows_all_corpora_of_a_table(store, tmp_path):
         assert connection.sql("select count(*) from chunks").fetchall() == [(3,)]
 
 
+@pytest.mark.parametrize("opened", ["reader", "connect"])
 @pytest.mark.parametrize(
     "query",
     [
         "select * from read_text('/etc/hostname')",
-        "copy (select 1) to '/tmp/leak.csv'",
-        "attach '/tmp/x.duckdb'",
+        "select * from read_text('{root}/../secret')",
+        "select * from read_text('{root}/link')",
+        "select * from glob('/etc/*')",
+        "copy (select 1) to '{root}/../leak.csv'",
+        "attach '{root}/../leak.duckdb'",
+        "export database '{root}/../leak'",
+        "select * from read_csv('http://127.0.0.1:1/x.csv')",
+        "install httpfs",
+        "load '{root}/x.duckdb_extension'",
         "set enable_external_access = true",
-        "select * from read_csv('/etc/passwd')",
+        "set lock_configuration = false",
+        "set allowed_directories = ['/']",
+        "set temp_directory = '{root}/..'",
     ],
 )
-def test_a_reader_cannot_reach_other_files(store, query):
+def test_a_query_reaches_nothing_beside_the_data_folder(store, tmp_path, query, opened):
     store.write("chunks", "a", table(1))
-    with store.reader() as connection, pytest.raises(duckdb.Error):
-        connection.execute(query).fetchall()
+    (tmp_path / "secret").write_text("secret")
+    (tmp_path / "data" / "link").symlink_to(tmp_path / "secret")
+    with getattr(store, opened)() as connection:
+        with pytest.raises(duckdb.Error, match=r"disabled|locked"):
+            connection.execute(query.format(root=store.root)).fetchall()
+        path = store.table_path("chunks", "a")
+        assert connection.execute("select x from read_parquet(?)", [path]).fetchall() == [(1,)]
+    assert {path.name for path in tmp_path.iterdir()} == {"data", "secret"}
+
+
+def test_a_query_reads_the_data_folder_through_a_link_to_it(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "data").symlink_to(tmp_path / "disk")
+    store = Store(root=str(tmp_path / "data"))
+    store.write("chunks", "a", table(1))
+    with store.reader() as connection:
+        assert connection.sql("select x from chunks").fetchall() == [(1,)]
+
+
+def test_a_query_reads_local_copies_of_what_lies_in_a_remote_root(tmp_path):
+    store = Store(root=f"memory://{tmp_path}/data")
+    with store.new_folder("instruction_dataset", "c") as folder:
+        (folder / "a.txt").write_text("a")
+        with store.connect() as connection:
+            query = "select content from read_text(?)"
+            assert connection.execute(query, [str(folder / "a.txt")]).fetchall() == [("a",)]
+    copy = store.folder("instruction_dataset", "c") / "a.txt"
+    with store.connect() as connection:
+        assert connection.execute(query, [str(copy)]).fetchall() == [("a",)]
+        with pytest.raises(duckdb.Error, match="disabled"):
+            connection.execute(query, ["/etc/hostname"])
+
+
+def test_settings_of_a_connection_are_taken_before_it_is_locked(store):
+    with store.connect(disabled_optimizers="join_order") as connection:
+        setting = "select current_setting('disabled_optimizers')"
+        assert connection.sql(setting).fetchall() == [("join_order",)]
+
+
+def test_a_query_that_needs_more_memory_than_it_may_use_spills(tmp_path):
+    store = Store(root=str(tmp_path / "data"), memory_limit="60MB")
+    with store.connect(threads="1") as connection:
+        connection.execute(
+            "create table large as select i, md5(i::varchar) word from range(1000000) t(i)"
+        )
+        groups = "select count(*) from (select word, count(*) from large group by word)"
+        assert connection.sql(groups).fetchall() == [(1_000_000,)]
 
 
 def test_the_digest_is_of_the_rows_and_not_of_their_packing():
