@@ -25,6 +25,7 @@ from bonito_assets.ingestion import reading
 from bonito_assets.parsing.words import bare
 from bonito_assets.tables import SCORES
 from resources import generator
+from resources.secrets import has_secret, scrub
 
 corpora = dg.DynamicPartitionsDefinition(name="corpora")
 
@@ -539,6 +540,12 @@ def load(path: Path) -> Corpus:
         raise CatalogueError(
             f"{path}: key '{reserved.pop()}' is set by the file's place; remove it"
         )
+    for key, url in _with_secrets(content):
+        raise CatalogueError(
+            f"{path}: {key}: '{scrub(url)}' holds a password or token, which does not belong into "
+            "the file: put it into an environment variable or .env, and write ${NAME} in its "
+            "place, as in https://user:${NAME}@host/file"
+        )
     try:
         return Corpus(name=name, folder=path.absolute().parent, **content)
     except ValidationError as error:
@@ -593,6 +600,16 @@ def _unknown(kind: str, name: str, valid: list[str]) -> str:
     near = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
     hint = f"did you mean '{near[0]}'? " if near else ""
     return f"unknown {kind} '{name}'; {hint}valid: {', '.join(valid)}"
+
+
+def _with_secrets(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Gives the places of a catalogue file that hold a secret, and what stands there."""
+    if isinstance(value, str) and has_secret(value):
+        yield key, value
+    inner = value.items() if isinstance(value, dict) else ()
+    inner = enumerate(value) if isinstance(value, list) else inner
+    for name, held in inner:
+        yield from _with_secrets(held, f"{key}.{name}" if key else str(name))
 
 
 def _sentences(error: ValidationError) -> Iterator[str]:

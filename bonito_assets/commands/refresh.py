@@ -29,17 +29,20 @@ def run(
     Ends with 0 only if every step and every blocking check passed.
     """
     from bonito_assets import runs, settings, summary
+    from bonito_assets.automation import inputs
     from resources.store import Store
 
     with one_sentence_errors():
         names = runs.asset_names()
         if to is not None and to not in names:
             fail(f"there is no asset '{to}' to stop after; assets: {', '.join(names)}")
-        runs.check_files(runs.catalogue().corpus(corpus))
+        wanted = runs.catalogue().corpus(corpus)
+        runs.check_files(wanted)
         runs.check_models()
         started = time.monotonic()
         typer.echo(f"Refreshing corpus '{corpus}' with model {settings.model()}")
         with runs.instance() as opened, only_ours_on_the_terminal() as terminal:
+            inputs.report(opened, [wanted])
             runs.register(opened, [corpus])
             followed = runs.run(opened, corpus, to, reporter(terminal, started))
         fail_with(followed)
@@ -70,11 +73,14 @@ def register(
 ) -> None:
     """Make corpora known to Dagster as partitions, without running anything."""
     from bonito_assets import runs
+    from bonito_assets.automation import inputs
 
     with one_sentence_errors():
         catalogue = runs.catalogue()
-        names = [catalogue.corpus(name).name for name in corpora or catalogue.names()]
+        wanted = [catalogue.corpus(name) for name in corpora or catalogue.names()]
+        names = [corpus.name for corpus in wanted]
         with runs.instance() as opened:
+            inputs.report(opened, wanted)
             new = runs.register(opened, names)
         for name in names:
             typer.echo(f"{name}: {'registered' if name in new else 'already registered'}")
