@@ -17,6 +17,7 @@ BENCHMARKS = (
     "generation",
     "memory",
     "cache",
+    "trace",
     "estimates",
     "parsing",
     "curation",

@@ -31,6 +31,8 @@ SEGMENTS = 127  # one more and the writer would merge them
 SEGMENT_ROWS = 256
 RUN = 16  # the task types of one passage
 MODEL = "0123456789abcdef0123456789abcdef"
+RUN_ID = "01234567-89ab-cdef-0123-456789abcdef"
+SAMPLING = '{"max_tokens":256,"temperature":0.5,"top_p":0.95}'
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def fill(root: str, rows: int) -> None:
     cache = GenerationCache(Store(root=root))
     for number, (batch, texts) in enumerate(zip(keys(rows), outputs(rows), strict=True)):
         now = datetime.now(UTC)
-        values = [batch, texts, "stop", 400, 90, -0.5, now, None, MODEL, "nli"]
+        values = [batch, texts, "stop", 400, 90, -0.5, now, None, MODEL, "nli", RUN_ID, SAMPLING]
         columns = [
             pa.array(value, field.type)
             if isinstance(value, list)

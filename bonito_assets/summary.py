@@ -7,7 +7,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
 
 import dagster as dg
 import pyarrow as pa
@@ -16,7 +15,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from bonito_assets import tables
+from bonito_assets.automation.staleness import Staleness
 from bonito_assets.catalogue import Corpus
+from bonito_assets.lineage.forget.models import stale_because
 from bonito_assets.preview import Preview, cut, forecast, look
 from resources.generator import Generator
 from resources.model import ModelError
@@ -83,7 +84,7 @@ def show_status(opened: dg.DagsterInstance, store: Store, names: Iterable[str]) 
     """Prints, per corpus and stage, rows in and out, reasons, last refresh, and staleness."""
     from bonito_assets.definitions import defs
 
-    stale = _Staleness(opened, defs().resolve_asset_graph())
+    stale = Staleness(opened, defs().resolve_asset_graph())
     table = _table("", "corpus", "stage", "rows in", "accepted")
     for heading in ("rejected because", "last refreshed", "state"):
         table.add_column(heading)
@@ -93,33 +94,25 @@ def show_status(opened: dg.DagsterInstance, store: Store, names: Iterable[str]) 
             if stage in tables.SCHEMAS and store.exists(stage, corpus):
                 verdicts = store.read(stage, corpus, columns=["rejected_because"])
                 rows, accepted, reasons = _books(tables.verdicts(verdicts))
-            table.add_row(corpus, stage, rows, accepted, reasons, *stale.describe(stage, corpus))
+            refreshed, state = _refreshed(opened, stage, corpus), "missing"
+            if refreshed:
+                reason = stale.reason(dg.AssetKey(stage), corpus)
+                if stage == "tuned_model":
+                    reason = stale_because(store, stage, corpus) or reason
+                state = f"stale: {reason}" if reason else "fresh"
+            table.add_row(corpus, stage, rows, accepted, reasons, refreshed, state)
         table.add_section()
     _console.print(table)
 
 
-class _Staleness:
-    """Asks Dagster when a stage was refreshed and whether something upstream is newer."""
-
-    def __init__(self, opened: dg.DagsterInstance, graph: Any) -> None:
-        from dagster._core.definitions.data_version import CachingStaleStatusResolver
-        from dagster._core.loader import LoadingContextForTest
-
-        self._instance = opened
-        self._resolver = CachingStaleStatusResolver(opened, graph, LoadingContextForTest(opened))
-
-    def describe(self, stage: str, corpus: str) -> tuple[str, str]:
-        """Gives the time of the last refresh and ``fresh``, ``stale: why`` or ``missing``."""
-        key = dg.AssetKey(stage)
-        records = self._instance.fetch_materializations(
-            dg.AssetRecordsFilter(asset_key=key, asset_partitions=[corpus]), limit=1
-        ).records
-        if not records:
-            return "", "missing"
-        when = datetime.fromtimestamp(records[0].timestamp).astimezone()
-        causes = self._resolver.get_stale_causes(key, corpus)
-        state = f"stale: {causes[0].reason}" if causes else "fresh"
-        return when.strftime("%Y-%m-%d %H:%M"), state
+def _refreshed(opened: dg.DagsterInstance, stage: str, corpus: str) -> str:
+    """Gives the time of the last refresh of `stage`; empty where there was none."""
+    records = opened.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=dg.AssetKey(stage), asset_partitions=[corpus]), limit=1
+    ).records
+    if not records:
+        return ""
+    return datetime.fromtimestamp(records[0].timestamp).astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 def show_check(store: Store, corpus: Corpus, generator: Generator, shown: int) -> int:

@@ -22,6 +22,7 @@ REJECTIONS: dict[str, str] = {
     "unsafe_archive": "it is an archive that would swell beyond all measure, or holds another",
     "outside_source": "it is a link or a path that leaves the source",
     "changed_while_read": "somebody wrote to it while it was read, again and again",
+    "forgotten": "a person asked to forget the document, and with it all that came from it",
     "exact_duplicate_document": "another document of the corpus has exactly this text",
     "too_short": "the passage holds too little text for a task",
     "boilerplate": "a table of contents, navigation, a licence header or the like",
@@ -167,6 +168,14 @@ GENERATIONS = pa.schema(
         _column("output_tokens", pa.int64(), "length of the output in tokens"),
         _column("mean_logprob", pa.float64(), "mean natural log-probability of the output tokens"),
         _column("model", pa.string(), "name and fingerprint of the model that wrote it"),
+        _column("model_fingerprint", pa.string(), "the whole fingerprint, as in request_key"),
+        _column("sampling", pa.string(), "parameters of sampling as in request_key, as JSON"),
+        _column(
+            "task_name",
+            pa.string(),
+            "what the prompt calls the task: its full name, or a custom type's instruction",
+        ),
+        _column("run_id", pa.string(), "the Dagster run that paid for the output, where known"),
         _column("created_at", pa.timestamp("us", tz="UTC"), "when the output was written"),
         _VERDICT,
     ]

@@ -8,6 +8,7 @@ of two good summaries, or of two questions about a passage, neither is wrong.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -41,6 +42,7 @@ ANSWERABLE = frozenset(
 )
 # Rows whose answers agree are short; a model that goes on for longer does not.
 _SAMPLING = Sampling(temperature=0.0, top_p=1.0, max_tokens=64)
+_DRAWN = json.dumps(asdict(_SAMPLING), sort_keys=True, separators=(",", ":"))
 _MARKS = re.compile("|".join(map(re.escape, re.findall(r"<\|\w+\|>", PROMPT))))
 _COLUMNS = (
     "generation_id", "chunk_id", "task_type", "input", "output", "label", "rejected_because"
@@ -108,7 +110,7 @@ def refresh(
     missing = int(found.missing.sum())
     log(f"{len(found.present):,} rows to be answered, {missing:,} of them not in the cache")
     if missing:
-        _ask(asking, found, generator, cache, bill, log)
+        _ask(asking, found, generator, cache, bill, run_id, log)
         found = found.again()
         bills.write_down(store, corpus.name, run_id, asking.model, bill)
     gone = set(asking.keys_of_vanished_passages())
@@ -235,7 +237,13 @@ class Asking:
 
 
 def _ask(
-    asking: Asking, found: Found, generator: Generator, cache: GenerationCache, bill: Bill, log: Log
+    asking: Asking,
+    found: Found,
+    generator: Generator,
+    cache: GenerationCache,
+    bill: Bill,
+    run_id: str,
+    log: Log,
 ) -> None:
     """Puts what the model answers into the cache; what it must not see stays unanswered."""
     for warning in model_checks.check(asking.model, log):
@@ -253,7 +261,7 @@ def _ask(
     with (
         generator.open(log) as session,
         bill.running(session),
-        cache.writer() as writer,
+        cache.writer(run_id) as writer,
         closing(session.generate(requests())) as outcomes,
     ):
         for outcome in outcomes:
@@ -261,7 +269,12 @@ def _ask(
             if outcome.output is not None:
                 bill.add(outcome, kept=False)
             if outcome.output is not None or outcome.rejected_because == "engine_error":
-                writer.add(outcome, model=asking.model.fingerprint, task_type=TABLE)
+                writer.add(
+                    outcome,
+                    model=asking.model.fingerprint,
+                    task_type=TABLE,
+                    sampling=_DRAWN,
+                )
             progress.advance()
     if under_way:
         raise GeneratorError(f"the backend gave no answer to {len(under_way):,} requests")

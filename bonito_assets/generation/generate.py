@@ -12,7 +12,7 @@ from bonito_assets.generation.requests import Plan
 from bonito_assets.parsing.bonito_output import upstream
 from bonito_assets.progress import Progress
 from resources import model_checks
-from resources.generation_cache import Found, GenerationCache
+from resources.generation_cache import CacheWriter, Found, GenerationCache
 from resources.generator import Generator, GeneratorError, Log, Outcome, Request, Session
 
 
@@ -38,11 +38,13 @@ def generate(
     bill: Bill,
     log: Log,
     widen: Widen = lambda generated: None,
+    run_id: str | None = None,
 ) -> Generated:
     """Gives an output or a reason for every entry of the plan, and of what `widen` makes of it.
 
     `found` is what the cache holds of the plan; that is not asked for again. What is generated is
-    in the cache within 128 results or five seconds, so that a crash costs no more than that.
+    in the cache, as paid for by the run `run_id`, within 128 results or five seconds, so that a
+    crash costs no more than that.
     Raises ``ModelError`` for a model that is not sane and ``GeneratorError`` for a backend that is
     beyond help.
     """
@@ -56,7 +58,8 @@ def generate(
             )
             if missing > 0:
                 if bill.cap_reached() is None:
-                    _ask(generated, missing, engine.session(), cache, bill, log)
+                    with cache.writer(run_id) as writer:
+                        _ask(generated, missing, engine.session(), writer, bill, log)
                 found = generated.found.again()
                 generated = Generated(plan, found, generated.refusals, bill.cap_reached())
             wider = widen(generated) if generated.stopped_by is None else None
@@ -92,7 +95,7 @@ def _ask(
     generated: Generated,
     missing: int,
     session: Session,
-    cache: GenerationCache,
+    writer: CacheWriter,
     bill: Bill,
     log: Log,
 ) -> None:
@@ -114,7 +117,7 @@ def _ask(
             yield plan.request(entry, key)
 
     progress = Progress("generated", missing, log, also=lambda: _rates(bill))
-    with cache.writer() as writer, closing(session.generate(requests())) as outcomes:
+    with closing(session.generate(requests())) as outcomes:
         for outcome in outcomes:
             task_type = task_types.pop(outcome.key)
             if outcome.output is not None:
@@ -122,7 +125,12 @@ def _ask(
             # What the engine died of is not tried again at every refresh; what a check can
             # foresee costs nothing to refuse again.
             if outcome.output is not None or outcome.rejected_because == "engine_error":
-                writer.add(outcome, model=plan.model.fingerprint, task_type=task_type)
+                writer.add(
+                    outcome,
+                    model=plan.model.fingerprint,
+                    task_type=task_type,
+                    sampling=plan.sampling[task_type],
+                )
             else:
                 refusals[outcome.key] = outcome.rejected_because
             progress.advance()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -79,12 +80,11 @@ class Plan:
 
         It does not hold the passage's place, so a passage that moved costs nothing.
         """
-        asked = hashlib.sha256(self._prompt(entry).encode("utf-8")).hexdigest()
-        return digest(asked, self._drawn[entry.task_type], entry.sample)
+        return _key(self._prompt(entry), self._drawn[entry.task_type], entry.sample)
 
     def request(self, entry: Planned, key: str) -> Request:
         """Gives what a backend is asked for `entry`, whose key is `key`."""
-        seed = int(key[:8], 16) if self.corpus.reproducible else None
+        seed = seed_of(key) if self.corpus.reproducible else None
         return Request(key, self._prompt(entry), self._sampling[entry.task_type], seed)
 
     def _prompt(self, entry: Planned) -> str:
@@ -95,18 +95,49 @@ class Plan:
         return {t: self.corpus.sampling.of(t) for t in self.corpus.task_types}
 
     @cached_property
-    def _drawn(self) -> dict[str, str]:
-        """Gives the digest of model and sampling parameters, per task type."""
+    def sampling(self) -> dict[str, str]:
+        """Gives the parameters of sampling per task type, as they stand in tables: as JSON."""
         # A seeded output is another one than that drawn freely; without seeds nothing is added.
+        # The seed itself comes from the key, so that the text is the same for all rows.
         seeded = {"reproducible": True} if self.corpus.reproducible else {}
         return {
-            task_type: digest(self.model.fingerprint, {**asdict(sampling), **seeded})
+            task_type: json.dumps(
+                {**asdict(sampling), **seeded}, sort_keys=True, separators=(",", ":")
+            )
             for task_type, sampling in self._sampling.items()
+        }
+
+    @cached_property
+    def _drawn(self) -> dict[str, str]:
+        return {
+            task_type: _drawn_with(self.model.fingerprint, sampling)
+            for task_type, sampling in self.sampling.items()
         }
 
     def widened(self, amounts: Mapping[str, int]) -> Plan:
         """Gives the plan with other amounts; what both ask for has the same keys."""
         return replace(self, amounts=amounts)
+
+
+def request_key(prompt_sent: str, fingerprint: str, sampling: str, sample: int) -> str:
+    """Gives the key of an output out of what a row of `generations` and its passage say.
+
+    By it is seen whether a prompt that was put together again is the one that was sent.
+    """
+    return _key(prompt_sent, _drawn_with(fingerprint, sampling), sample)
+
+
+def seed_of(key: str) -> int:
+    """Gives the seed of the request `key` of a corpus that is ``reproducible``."""
+    return int(key[:8], 16)
+
+
+def _key(prompt_sent: str, drawn: str, sample: int) -> str:
+    return digest(hashlib.sha256(prompt_sent.encode("utf-8")).hexdigest(), drawn, sample)
+
+
+def _drawn_with(fingerprint: str, sampling: str) -> str:
+    return digest(fingerprint, json.loads(sampling))
 
 
 def plan(chunks: Callable[[], Iterable[pa.RecordBatch]], corpus: Corpus, model: Model) -> Plan:

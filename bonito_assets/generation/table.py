@@ -18,6 +18,7 @@ _FROM_CACHE = (
     "prompt_tokens",
     "output_tokens",
     "mean_logprob",
+    "run_id",
     "created_at",
 )
 
@@ -54,6 +55,9 @@ def generations(generated: Generated) -> Iterator[pa.RecordBatch]:
             "sample": [entry.sample for entry in block],
             **{name: cached[name] for name in _FROM_CACHE},
             "model": [plan.model.label] * len(block),
+            "model_fingerprint": [plan.model.fingerprint] * len(block),
+            "sampling": [plan.sampling[entry.task_type] for entry in block],
+            "task_name": [plan.corpus.full_name(entry.task_type) for entry in block],
             "rejected_because": pa.array(verdicts, pa.string()),
         }
         checked = tables.check("generations", pa.table(columns))

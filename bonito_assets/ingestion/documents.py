@@ -29,6 +29,8 @@ from bonito_assets.ingestion.items import Item, divides_into_lines
 from bonito_assets.ingestion.reading import Limits, Reading
 from bonito_assets.ingestion.sandbox import Entry, Job, Sandbox
 from bonito_assets.ingestion.snapshot import Snapshot, take
+from bonito_assets.lineage.tombstones import VERDICT as FORGOTTEN
+from bonito_assets.lineage.tombstones import Tombstone, Tombstones, emptied
 from bonito_assets.progress import Progress
 from resources.store import Store, Written
 
@@ -108,7 +110,9 @@ def refresh(store: Store, corpus: Corpus, log: Log) -> Refreshed:
     ledger: list[dict[str, Any]] = []
     last = LastTime(store, corpus.name)
     books = Books(tables.DOCUMENTS, "doc_id")
-    batches = books.passing(grouped(documents(corpus, last, seen, ledger, log)))
+    forgotten = Tombstones.read(store, corpus.name)
+    rows = documents(corpus, last, seen, ledger, log, forgotten=forgotten)
+    batches = books.passing(grouped(rows))
     written = store.write_batches(TABLE, corpus.name, tables.DOCUMENTS, batches)
     # The ledger names the table that it belongs to: with another one it counts for nothing.
     found = pa.Table.from_pylist(ledger, schema=tables.SOURCE_FILES).to_batches()
@@ -123,11 +127,12 @@ def documents(
     ledger: list[dict[str, Any]] | None = None,
     log: Log = lambda _line: None,
     listing: Listing | None = None,
+    forgotten: Tombstones | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Gives the rows of `documents` of `corpus`, in the order of its source, up to its ``limit``.
 
     `last` is what an earlier refresh knew; `seen` and `ledger` are filled on the way. A `listing`
-    stands in for the files of the source. Raises
+    stands in for the files of the source. What was `forgotten` has a row and no text. Raises
     ``SourceError`` when there is no such source or nothing in it.
     """
     seen = seen if seen is not None else Seen()
@@ -138,25 +143,22 @@ def documents(
         listing = listing or find_files(corpus)
         found = _from_files(corpus, listing, last, seen, ledger, log)
     left = corpus.source.limit
-    renamed: list[int] = []
+    again: list[int] = []
     with contextlib.closing(found) as batches:
-        for batch in _judged(batches, renamed):
+        for batch in _judged(batches, forgotten or Tombstones(), again):
             if left is not None and batch.num_rows >= left:
                 yield batch.slice(0, left)
                 ledger.clear()  # the last file may be there in part: it is to be read again
                 return
             left = None if left is None else left - batch.num_rows
             yield batch
-    _read_again(ledger, renamed)
+    read_again(ledger, again)
 
 
-def _read_again(ledger: list[dict[str, Any]], renamed: list[int]) -> None:
-    """Lets the files of the rows with the numbers `renamed` be read again next time.
-
-    Whether such a row keeps its own id depends on other files, and `documents` does not hold it.
-    """
+def read_again(ledger: list[dict[str, Any]], rows: Iterable[int]) -> None:
+    """Lets the files be read again next time that gave the `rows`, by their numbers."""
     ends = np.cumsum([entry["documents"] for entry in ledger])
-    for place in set(np.searchsorted(ends, renamed, side="right").tolist()):
+    for place in set(np.searchsorted(ends, list(rows), side="right").tolist()):
         ledger[place]["reader"] = None
 
 
@@ -187,27 +189,36 @@ def _pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
 # What depends on the documents before
 
 
-def _judged(batches: Iterable[pa.RecordBatch], renamed: list[int]) -> Iterator[pa.RecordBatch]:
+def _judged(
+    batches: Iterable[pa.RecordBatch], forgotten: Tombstones, again: list[int]
+) -> Iterator[pa.RecordBatch]:
     """Marks documents whose text an earlier one has, and gives each row an id of its own.
 
-    `renamed` gets the numbers of rows whose own id an earlier row had. Some 200 bytes per document
-    are kept.
+    The text of those that were `forgotten` goes. `again` gets the numbers of rows of which
+    `documents` does not hold what they would be without what is known of others: whose own id an
+    earlier row had, or which are forgotten no longer. Some 200 bytes per document are kept.
     """
     first_with: dict[int, str] = {}
     ids: set[int] = set()
     before = 0
     for batch in batches:
         columns = {name: batch[name].to_pylist() for name in _JUDGED}
+        stones: list[Tombstone | None] = [None] * batch.num_rows
         changed = False
-        for row, (doc_id, text, uri, verdict) in enumerate(
-            zip(*(columns[name] for name in _JUDGED[:4]), strict=True)
+        for row, (doc_id, text, uri, verdict, content) in enumerate(
+            zip(*(columns[name] for name in _JUDGED[:5]), strict=True)
         ):
             while (number := int(doc_id[:16], 16)) in ids:
                 # Two rows with one id of their own: the later one gets an id made from it.
                 doc_id = digest(doc_id, 2)
                 columns["doc_id"][row], changed = doc_id, True
-                renamed.append(before + row)
+                again.append(before + row)
             ids.add(number)
+            stones[row] = forgotten.of(doc_id, text, content)
+            if stones[row] is not None:
+                continue  # that it has the text of another, or another its, says nothing any more
+            if verdict == FORGOTTEN:
+                again.append(before + row)
             if verdict == _DUPLICATE:
                 verdict = columns["rejected_because"][row] = columns["error"][row] = None
                 changed = True
@@ -223,11 +234,11 @@ def _judged(batches: Iterable[pa.RecordBatch], renamed: list[int]) -> Iterator[p
                 values = pa.array(columns[name], pa.string())
                 batch = batch.set_column(place, batch.schema.field(place), values)
         before += batch.num_rows
-        yield batch
+        yield emptied(batch, stones)
 
 
 _DUPLICATE = "exact_duplicate_document"
-_JUDGED = ("doc_id", "text_digest", "uri", "rejected_because", "error")
+_JUDGED = ("doc_id", "text_digest", "uri", "rejected_because", "content_sha256", "error")
 
 
 # From files

@@ -21,6 +21,7 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.utils import glob_translate
 
 from bonito_assets.catalogue import Corpus
+from resources.secrets import SecretMissing, expand, fold, scrub
 
 # What a catalogue may name beside local paths. No plain http (nobody vouches for what comes), and
 # no chains such as zip::https://, which would get round the limits on archives.
@@ -114,12 +115,17 @@ def _matches(corpus: Corpus, pattern: str) -> Iterator[SourceFile | None]:
             f"corpus '{corpus.name}': source.files: '{pattern}' is of a kind that is not read; "
             f"use a local path or one of {', '.join(f'{name}://' for name in SCHEMES)}"
         )
-    filesystem, path = fsspec.core.url_to_fs(corpus.path(pattern))
+    location = corpus.path(pattern)
+    try:
+        filesystem, path = fsspec.core.url_to_fs(expand(location))
+    except SecretMissing as error:
+        raise SourceError(f"corpus '{corpus.name}': source.files: {error}") from error
     if isinstance(filesystem, LocalFileSystem):
         relative = not scheme and not Path(pattern).is_absolute()
         yield from _local(filesystem, path, corpus.folder if relative else None)
     else:
-        yield from _remote(corpus, filesystem, path)
+        for file in _remote(corpus, filesystem, path):
+            yield file and replace(file, uri=fold(file.uri, location))
 
 
 def _local(
@@ -205,8 +211,8 @@ def _remote(
         return
     except Exception as error:  # the client of a store may raise anything
         raise SourceError(
-            f"corpus '{corpus.name}': source.files: '{filesystem.unstrip_protocol(path)}' "
-            f"cannot be listed: {type(error).__name__}: {error}"
+            f"corpus '{corpus.name}': source.files: '{scrub(filesystem.unstrip_protocol(path))}' "
+            f"cannot be listed: {type(error).__name__}: {scrub(str(error))}"
         ) from error
     for entry, known in found.items():
         if any(part.startswith(".") for part in entry.removeprefix(fixed).split("/")):

@@ -14,6 +14,7 @@ from typing import BinaryIO, NamedTuple
 
 from bonito_assets.ingestion.files import SourceFile
 from bonito_assets.ingestion.formats.extracted import Refused
+from resources.secrets import scrub
 
 # Up to here the bytes are held in memory; beyond, in a file without a name.
 INLINE_BYTES = 1 << 20
@@ -67,10 +68,10 @@ def take(file: SourceFile, file_mb: int) -> Snapshot:
         except Refused:
             raise
         except OSError as error:
-            cause = error.strerror or str(error)
+            cause = scrub(error.strerror or str(error))
             raise Refused("unreadable", f"could not be read: {cause}") from error
         except Exception as error:  # the client of a store may raise anything
-            raise Refused("unreadable", f"could not be read: {error}") from error
+            raise Refused("unreadable", f"could not be read: {scrub(str(error))}") from error
     raise Refused("changed_while_read", "was written to each time it was read; try again later")
 
 

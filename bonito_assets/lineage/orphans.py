@@ -21,7 +21,8 @@ _GONE = """
             and (d.text is null or not contains(d.text, c.text))
             and not exists (
                 from documents r
-                where r.corpus = $corpus and r.text is null and (
+                where r.corpus = $corpus and r.text is null
+                    and r.rejected_because is distinct from 'forgotten' and (
                     c.uri = r.uri
                     or starts_with(c.uri, r.uri || '#')
                     or starts_with(c.uri, r.uri || '!/')

@@ -10,6 +10,7 @@ from pathlib import Path
 import dagster as dg
 
 from bonito_assets import runs, settings
+from bonito_assets.automation import inputs
 from bonito_assets.catalogue import Catalogue, CatalogueError, Corpus
 from bonito_assets.paper import results, table, test_sets
 from bonito_assets.paper.results import Result
@@ -100,6 +101,7 @@ def _measured(
     corpus: Corpus,
     report: Callable[[str, str], None],
 ) -> Result:
+    inputs.report(opened, [corpus])
     runs.register(opened, [corpus.name])
     followed = runs.run(
         opened, corpus.name, None, lambda step, line: report(f"{corpus.name}: {step}", line)

@@ -12,6 +12,7 @@ from fsspec.core import url_to_fs
 
 from bonito_assets.catalogue import Corpus
 from bonito_assets.evaluation.report import HEADLINE
+from resources.secrets import expand
 from resources.store import Store
 
 FOLDER = "paper"
@@ -43,7 +44,7 @@ def made_from(corpus: Corpus, fingerprints: Sequence[str]) -> str:
     sha = hashlib.sha256("\0".join(fingerprints).encode())
     file = corpus.folder / f"{corpus.name}.yaml"
     for place in (str(file), corpus.path(corpus.evaluation.test)):
-        filesystem, path = url_to_fs(place)
+        filesystem, path = url_to_fs(expand(place))
         sha.update(filesystem.cat_file(path))
     return sha.hexdigest()
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bonito_assets.publishing.checksums import sha256
 from bonito_assets.publishing.release import data_files
 from bonito_assets.publishing.rows import MEANINGS, SCHEMA
+from resources.checksums import sha256
 
 CROISSANT = "croissant.json"
 _VERSION = "http://mlcommons.org/croissant/1.0"

@@ -8,9 +8,10 @@ import tempfile
 from pathlib import Path
 
 from bonito_assets.catalogue import Corpus
-from bonito_assets.publishing.checksums import SUMS, verify, write_sums
+from bonito_assets.publishing.checksums import verify
 from bonito_assets.publishing.publish import DATASET, REVIEW
 from bonito_assets.publishing.release import RELEASES, link, record
+from resources.checksums import SUMS, write_sums
 from resources.store import Store
 
 TOKEN = "HF_TOKEN"

@@ -9,11 +9,11 @@ from typing import Any
 from bonito_assets.metadata import cell, markdown_table
 from bonito_assets.publishing.books import BOOKS, PUBLISHED, published_books
 from bonito_assets.publishing.card import LIMITS, LOADING, code, columns, header
-from bonito_assets.publishing.checksums import write_sums
 from bonito_assets.publishing.croissant import CROISSANT, croissant
 from bonito_assets.publishing.mixture import MIXTURE, Mixed, Sources, mix
 from bonito_assets.publishing.publish import Published, release_record, write_json
 from bonito_assets.publishing.release import RELEASE, keep
+from resources.checksums import write_sums
 from resources.store import Store
 
 _DESCRIPTION = "All corpora of a catalogue together, without what more than one of them holds"

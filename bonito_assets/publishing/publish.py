@@ -14,10 +14,10 @@ from bonito_assets.catalogue import Corpus
 from bonito_assets.publishing.bill import bill
 from bonito_assets.publishing.books import ACCEPTED, BOOKS, PUBLISHED, Books, published_books
 from bonito_assets.publishing.card import card
-from bonito_assets.publishing.checksums import write_sums
 from bonito_assets.publishing.croissant import CROISSANT, croissant
 from bonito_assets.publishing.facts import Facts, facts
 from bonito_assets.publishing.release import (
+    FORGOTTEN,
     RELEASE,
     Rows,
     first_published,
@@ -27,6 +27,7 @@ from bonito_assets.publishing.release import (
 )
 from bonito_assets.publishing.rows import accepted, published
 from bonito_assets.publishing.split import border
+from resources.checksums import write_sums
 from resources.store import Store
 
 DATASET = "instruction_dataset"
@@ -74,14 +75,20 @@ def publish(
 
 
 def release_record(name: str, rows: Rows, previous: Path | None) -> dict[str, Any]:
-    """Gives the beginning of ``release.json``: what, when, after which, how many rows."""
+    """Gives the beginning of ``release.json``: what, when, after which, how many rows.
+
+    A release that rows were forgotten from goes on saying so when it is published again.
+    """
     created_at, follows = first_published(rows.version, previous)
+    last = record(previous) if previous is not None else {}
+    lost = last.get(FORGOTTEN) if last.get("version") == rows.version else None
     return {
         "name": name,
         "version": rows.version,
         "created_at": created_at,
         "follows": follows,
         "splits": rows.splits,
+        **({FORGOTTEN: {"rows": lost["rows"], "was": lost["was"]}} if lost else {}),
     }
 
 

@@ -25,6 +25,9 @@ from resources.store import Digest, rebatched
 
 RELEASE = "release.json"
 RELEASES = "releases"
+# Under this name a release says how many rows were forgotten from it, and which versions it had
+# before: `rows` and `was`.
+FORGOTTEN = "forgotten"
 SPLITS = ("train", "validation")
 # About 30 MB of rows with passages of 2,000 characters: what a reader holds at once.
 ROW_GROUP_ROWS = 8192

@@ -7,13 +7,14 @@ from bonito_assets import tables
 from bonito_assets.catalogue import Budget, Corpus
 from bonito_assets.generation.bill import Bill
 from bonito_assets.generation.generate import generate
-from bonito_assets.generation.requests import plan
+from bonito_assets.generation.prompts import prompt
+from bonito_assets.generation.requests import plan, request_key
 from bonito_assets.generation.table import generations
 from resources import generation_cache
 from resources.generation_cache import GenerationCache
 from resources.generator import GeneratorError
 from resources.model import Model
-from resources.store import Store
+from resources.store import Store, digest
 
 
 def corpus(**changes):
@@ -34,11 +35,12 @@ def cache(tmp_path):
     return GenerationCache(Store(root=str(tmp_path)))
 
 
-def refresh(texts, generator, cache, made=None, log=lambda line: None):
+def refresh(texts, generator, cache, made=None, log=lambda line: None, run_id="run"):
     made = made or corpus()
     asked = plan(chunks(texts).to_batches, made, generator.resolve())
     bill = Bill(made.budget, generator.price_per_gpu_hour)
-    done = generate(asked, cache.find(asked.key_batches()), generator, cache, bill, log)
+    found = cache.find(asked.key_batches())
+    done = generate(asked, found, generator, cache, bill, log, run_id=run_id)
     return pa.Table.from_batches(generations(done), tables.GENERATIONS)
 
 
@@ -59,6 +61,34 @@ def test_an_unchanged_refresh_asks_for_nothing_and_gives_the_same_rows(generator
     second = refresh(["a", "b"], generator, cache)
     assert len(generator.asked) == asked
     assert second == first
+
+
+def test_a_row_names_the_run_that_paid_for_it_and_not_the_one_that_found_it(generator, cache):
+    refresh(["a"], generator, cache, run_id="first")
+    table = refresh(["a", "b", "refuse me"], generator, cache, run_id="second")
+    runs = dict(zip(table["chunk_id"].to_pylist(), table["run_id"].to_pylist(), strict=True))
+    assert runs == {"c0": "first", "c1": "second", "c2": None}
+
+
+def test_who_paid_does_not_make_it_another_table(generator, tmp_path):
+    digests = []
+    for run_id in ("first", "second"):
+        store = Store(root=str(tmp_path / run_id))
+        digests.append(digest(refresh(["a"], generator, GenerationCache(store), run_id=run_id)))
+    assert digests[0] == digests[1]
+
+
+@pytest.mark.parametrize("changes", [
+    {}, {"reproducible": True}, {"sampling": {"per_task_type": {"nli": {"temperature": 0.0}}}},
+    {"custom_task_types": {"risk": {"instruction": "risk", "labels": ["low", "high"]}},
+     "task_types": ["risk"]},
+])  # fmt: skip
+def test_a_row_and_its_passage_say_all_that_its_key_was_made_of(generator, cache, changes):
+    texts = ["a {{context}}", "b"]
+    for row in refresh(texts, generator, cache, corpus(**changes)).to_pylist():
+        sent = prompt(texts[int(row["chunk_id"][1:])], row["task_name"])
+        parts = (sent, row["model_fingerprint"], row["sampling"], row["sample"])
+        assert request_key(*parts) == row["request_key"]
 
 
 def test_a_refresh_asks_only_for_what_changed(generator, cache):

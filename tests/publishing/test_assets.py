@@ -1,6 +1,7 @@
 """The asset in a real Dagster run: what it reports, and what keeps the last release in place."""
 
 import dagster as dg
+import pyarrow as pa
 import pytest
 import yaml
 
@@ -40,12 +41,13 @@ def version(store):
 def test_a_release_reports_its_version_rows_and_checks(publish, store):
     success, checks, metadata = publish(letters(10))
     assert success
-    assert set(checks) == {
-        "release_not_smaller", "books_balance", "accepted_rows_are_published",
-    }  # fmt: skip
+    assert set(checks) == {"release_not_smaller", "books_balance", "schema_holds"}
     assert all(check.passed for check in checks.values())
     assert metadata["version"].value == version(store)
     assert metadata["train"].value + metadata["validation"].value == 20
+    assert metadata["page to review"].value.endswith(f"{CORPUS}/review.html")
+    lineage = metadata["dagster/column_lineage"].value.deps_by_column
+    assert lineage["start_char"][0].asset_key == dg.AssetKey("chunks")
 
 
 def test_a_much_smaller_release_is_not_published_and_says_how_to_allow_it(publish, store):
@@ -92,6 +94,17 @@ def test_books_that_do_not_reconcile_keep_the_last_release(publish, store, monke
     assert not success
     assert metadata is None
     assert "a row is missing" in checks["books_balance"].description
+    assert version(store) == kept
+
+
+def test_files_with_other_columns_keep_the_last_release(publish, store, monkeypatch):
+    publish(letters(10))
+    kept = version(store)
+    more = assets.PUBLISHED_COLUMNS.append(pa.field("answered_by", pa.string()))
+    monkeypatch.setattr(assets, "PUBLISHED_COLUMNS", more)
+    success, checks, _ = publish(letters(11))
+    assert not success
+    assert "column answered_by is missing" in checks["schema_holds"].description
     assert version(store) == kept
 
 

@@ -5,7 +5,8 @@ import subprocess
 
 import pytest
 
-from bonito_assets.publishing.checksums import SUMS, verify, write_sums
+from bonito_assets.publishing.checksums import verify
+from resources.checksums import SUMS, write_sums
 from tests.publishing.made import letters, put, release
 
 

@@ -5,7 +5,7 @@ import warnings
 import mlcroissant
 import pytest
 
-from bonito_assets.publishing.checksums import sha256
+from resources.checksums import sha256
 from tests.publishing.made import letters, put, read_json, release
 
 pytestmark = pytest.mark.usefixtures("rows_alone")

@@ -11,6 +11,7 @@ import fsspec
 
 from bonito_assets.catalogue import Corpus
 from bonito_assets.evaluation.test_set import TestSetError, rows
+from resources.secrets import expand
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def _names(paths: list[str]) -> dict[str, str]:
 
 def _source(name: str, path: str, key: str) -> Source:
     try:
-        with fsspec.open(path, "rb") as file:
+        with fsspec.open(expand(path), "rb") as file:
             raw = file.read()
     except (OSError, ImportError, ValueError) as error:
         raise TestSetError(

@@ -1,0 +1,1 @@
+"""Forgets a document: it and all that was made of it, wherever that lies."""
