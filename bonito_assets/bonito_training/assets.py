@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError
 from bonito_assets.bonito_training import annotated, card, checkpoint, pairs, published, qlora
 from bonito_assets.bonito_training.data_set import Counts, DataSet
 from bonito_assets.bonito_training.pairs import Pair
-from bonito_assets.metadata import markdown_table
+from bonito_assets.metadata import capped, markdown_table, placed
 from bonito_assets.tuning import checkpoints
 from bonito_assets.tuning.base_model import BaseModel
 from bonito_assets.tuning.errors import TuningError
@@ -101,16 +101,19 @@ class CheckpointConfig(dg.Config):
     group_name="bonito_training",
     kinds={"python", "parquet"},
     owners=["team:bonito"],
+    tags={"stage": "training", "device": "cpu"},
     code_version="2",
 )
 def ctga(
     context: dg.AssetExecutionContext, config: CtgaConfig, store: Store
 ) -> dg.MaterializeResult:
-    """Conditional-task-generation pairs: a passage and task type, and the task to write for it.
+    """One row per pair: a passage and a task type as prompt, and the task to write for it.
 
-    One row is a prompt in Bonito's format and the completion that the model shall learn. The tasks
-    come from annotated data sets, put into wordings of this project; from the authors' own pairs;
-    or by rule from the sentences of a passage, so that every answer is known to be right.
+    Conditional task generation is learned from such pairs, so they decide what the model can ask.
+    The tasks come from annotated data sets, put into wordings of this project; from the authors'
+    own pairs; or by rule from the sentences of a passage, so that every answer is known to be
+    right. Look at the counts per task type first. It is made only when you ask for it, and costs
+    the download of the data sets.
     """
     counts: list[tuple[dict[str, Any], Counts]] = []
     try:
@@ -127,13 +130,15 @@ def ctga(
         raise dg.Failure(str(error), allow_retries=False) from error
     types = [{"task type": kind, "pairs": f"{n:,}"} for kind, n in of_type.most_common()]
     return dg.MaterializeResult(
-        metadata={
-            "dagster/row_count": of_type.total(),
-            "dagster/uri": store.uri("ctga", _PAIRS),
-            "task_types": dg.MetadataValue.md(markdown_table(types)),
-            "sources": dg.MetadataValue.md(markdown_table(listed)),
-            "sample": dg.MetadataValue.md(markdown_table(sample)),
-        }
+        metadata=capped(
+            {
+                "dagster/row_count": of_type.total(),
+                **placed(store.uri("ctga", _PAIRS)),
+                "task types": dg.MetadataValue.md(markdown_table(types)),
+                "sources": dg.MetadataValue.md(markdown_table(listed)),
+                "sample": dg.MetadataValue.md(markdown_table(sample)),
+            }
+        )
     )
 
 
@@ -196,6 +201,7 @@ def _sample(path: Path) -> list[dict[str, Any]]:
     group_name="bonito_training",
     kinds={"pytorch", "huggingface"},
     owners=["team:bonito"],
+    tags={"stage": "training", "device": "gpu"},
     code_version="2",
 )
 def bonito_checkpoint(
@@ -230,14 +236,18 @@ def _from_scratch(
     with store.new_folder("bonito_checkpoint") as place:
         record = checkpoint.make(table, sources, shape, plan, place, context.log.info)
     return dg.MaterializeResult(
-        metadata={
-            "dagster/uri": store.uri("bonito_checkpoint"),
-            "parameters": record["shape"]["parameters"],
-            "tokens": record["base"]["tokens"] + record["bonito"]["tokens"],
-            "tokens_per_second": record["bonito"]["tokens_per_second"],
-            "held_out_answers_right": dg.MetadataValue.json(record["held_out_answers_right"]),
-            "loss": dg.MetadataValue.md(as_markdown(checkpoint.loss_plot(record), "Loss")),
-        }
+        metadata=capped(
+            {
+                **placed(store.uri("bonito_checkpoint")),
+                "parameters": record["shape"]["parameters"],
+                "tokens": record["base"]["tokens"] + record["bonito"]["tokens"],
+                "tokens per second": record["bonito"]["tokens_per_second"],
+                "held-out answers right": dg.MetadataValue.json(record["held_out_answers_right"]),
+                "loss curve": dg.MetadataValue.md(
+                    as_markdown(checkpoint.loss_plot(record), "loss by step")
+                ),
+            }
+        )
     )
 
 
@@ -265,16 +275,20 @@ def _adapter(
         (target / "README.md").write_text(card.adapter_card(record), encoding="utf-8")
     shutil.rmtree(unfinished, ignore_errors=True)
     plot = loss_plot({"bonito": record["losses"]})
+    names = "validation loss before", "validation loss after"
+    held_out = dict(zip(names, record["validation_loss"] or (), strict=False))
     return dg.MaterializeResult(
-        metadata={
-            "dagster/uri": store.uri("bonito_checkpoint", "bonito"),
-            "base model": f"{base.name} ({base.fingerprint[:12]})",
-            "pairs": record["pairs"]["rows"],
-            "steps": record["steps"],
-            "tokens_per_second": round(record["tokens"] / max(record["seconds"], 0.1)),
-            "loss before and after": str(record["validation_loss"]),
-            "loss": dg.MetadataValue.md(as_markdown(plot, "Loss")),
-        }
+        metadata=capped(
+            {
+                **placed(store.uri("bonito_checkpoint", "bonito")),
+                "base model": f"{base.name} ({base.fingerprint[:12]})",
+                "pairs": record["pairs"]["rows"],
+                "steps": record["steps"],
+                "tokens per second": round(record["tokens"] / max(record["seconds"], 0.1)),
+                **held_out,
+                "loss curve": dg.MetadataValue.md(as_markdown(plot, "loss by step")),
+            }
+        )
     )
 
 

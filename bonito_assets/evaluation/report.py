@@ -22,6 +22,7 @@ from bonito_assets.metadata import cell, markdown_table
 from bonito_assets.tuning.plots import axes, png
 
 REPORT = "report.json"
+_PAGE, _PLOT, _PREDICTIONS = "report.md", "plot.png", "predictions.parquet"
 HEADLINE = {CHOICE: "macro_f1", "squad": "f1"}
 GAIN = "tuned - base"
 # On fewer questions the bootstrap is no guide: of two, both may go wrong by chance, and then they
@@ -104,10 +105,20 @@ def write(folder: Path, report: dict[str, Any], comparison: Comparison) -> None:
     (folder / REPORT).write_text(
         json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
     )
-    (folder / "report.md").write_text(markdown(report), encoding="utf-8")
+    (folder / _PAGE).write_text(markdown(report), encoding="utf-8")
     if comparison.scores is not None:
-        (folder / "plot.png").write_bytes(plot(report))
-        pq.write_table(comparison.scores.predictions, folder / "predictions.parquet")
+        (folder / _PLOT).write_bytes(plot(report))
+        pq.write_table(comparison.scores.predictions, folder / _PREDICTIONS)
+
+
+def read_whole(folder: Path) -> dict[str, Any] | None:
+    """Gives the report that ``write`` left in `folder`; None when a file is gone or it is cut."""
+    try:
+        report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    due = [_PAGE] if report["metric"] is None else [_PAGE, _PLOT, _PREDICTIONS]
+    return report if all((folder / name).exists() for name in due) else None
 
 
 # Verdicts

@@ -201,5 +201,5 @@ def _account(loss: EngineLost, engine: EngineProcess) -> str:
     causes = "; ".join([str(loss), *engine.errors()])
     return (
         f"the engine was lost: {causes}. Set evaluation.engine to transformers to go without it. "
-        f"Its log ends with:\n{engine.tail()}"
+        f"Its log is {engine.log_path} and ends with:\n{engine.tail()}"
     )

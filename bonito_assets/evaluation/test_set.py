@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bonito_assets.catalogue import Evaluation
+from resources.secrets import expand
 
 CHOICE = "choice_f1"
 
@@ -55,7 +56,7 @@ def read_test_set(path: str, evaluation: Evaluation) -> TestSet:
     Raises ``TestSetError`` for a file that is not there and for the first wrong row.
     """
     try:
-        with fsspec.open(path, "rb") as file:
+        with fsspec.open(expand(path), "rb") as file:
             raw = file.read()
     except (OSError, ImportError, ValueError) as error:
         raise TestSetError(

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -54,4 +55,12 @@ def loss_plot(curves: Mapping[str, Sequence[tuple[int, float]]]) -> bytes:
     plot.set_xlabel("optimizer step", fontsize=9)
     if len(curves) > 1:
         plot.legend(frameon=False, fontsize=8)
+    return png(figure)
+
+
+def histogram(values: np.ndarray, quantity: str) -> bytes:
+    """Gives as PNG how many rows have how much of `quantity`, in 40 bars."""
+    figure, plot = axes(f"Rows by {quantity}")
+    plot.hist(values, bins=40, color="#2f6f9f")
+    plot.set_xlabel(quantity, fontsize=9)
     return png(figure)

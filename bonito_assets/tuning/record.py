@@ -14,6 +14,9 @@ from bonito_assets.tuning.lora import ADAPTER, LIBRARIES, SEED, Outcome
 from resources.model import Model
 
 RECORD = "training.json"
+# The code version of the assets that tune: to be raised when the same inputs would make another
+# adapter than before, so that published ones are tuned again.
+CODE = "2"
 
 _PROMPTS = {
     "bonito": "Prompt: `<|input|>`, line end, the input, line end, `<|output|>`, line end; the "
@@ -45,6 +48,30 @@ def dataset_version(dataset: Path) -> str | None:
         ) from error
 
 
+def inputs(
+    base: Model, dataset: Path, settings: Tuning, passages_sha256: str | None = None
+) -> dict[str, Any]:
+    """Gives all that decides what an arm becomes, as it stands in its record.
+
+    An arm that learns raw text is decided by its passages, given by their digest, any other by the
+    release in `dataset`. The machine is not among the inputs: a model made on another one is the
+    model that was asked for. Nor is the list of arms, since each is tuned by itself.
+    Raises ``TuningError`` when the dataset's ``release.json`` is damaged.
+    """
+    data = {"dataset_version": dataset_version(dataset)}
+    if passages_sha256 is not None:
+        data = {"passages_sha256": passages_sha256}
+    return {
+        # The adapter names its base, so one under a new name needs another adapter.
+        "base_model": {"name": base.name, "fingerprint": base.fingerprint},
+        **data,
+        "settings": settings.model_dump(exclude={"arms"}),
+        "seed": SEED,
+        "code": CODE,
+        "libraries": {name: version(name) for name in LIBRARIES},
+    }
+
+
 def write_record(
     folder: Path,
     corpus: str,
@@ -54,24 +81,24 @@ def write_record(
     outcome: Outcome,
     arm: str = "bonito",
     rows_in_split: int | None = None,
+    passages_sha256: str | None = None,
 ) -> dict[str, Any]:
     """Writes ``training.json`` and the model card beside an adapter and gives the record.
 
-    `rows_in_split` is what the dataset holds where more than the rows that were used.
+    `rows_in_split` is what the dataset holds where more than the rows that were used;
+    `passages_sha256` the digest of the passages where they are what was learned.
     """
     record = {
         "corpus": corpus,
         "arm": arm,
-        "base_model": {"name": base.name, "fingerprint": base.fingerprint},
         "dataset_version": dataset_version(dataset),
+        **inputs(base, dataset, settings, passages_sha256),
         "rows": outcome.rows,
         "rows_in_split": rows_in_split,
         "rows_shortened": outcome.shortened,
         "rows_left_out": outcome.left_out,
         "steps": outcome.steps,
         "tokens": outcome.tokens,
-        "seed": SEED,
-        "settings": settings.model_dump(),
         "method": outcome.method,
         "prompt": outcome.prompt,
         "precision": outcome.precision,
@@ -82,7 +109,6 @@ def write_record(
         and dict(zip(("before", "after"), outcome.validation_loss, strict=True)),
         "seconds": round(outcome.seconds, 1),
         "resumed_at": outcome.resumed_at,
-        "libraries": {name: version(name) for name in LIBRARIES},
         "adapter_sha256": adapter_digest(folder),
     }
     (folder / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

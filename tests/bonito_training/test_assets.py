@@ -55,7 +55,7 @@ def test_the_recipe_runs_offline_without_sources_and_leaves_two_checkpoints(tmp_
         assert record["bonito"]["steps"] == 3
         assert record["sources"][0]["license"] == "cc0-1.0"
     metadata = outcome.asset_materializations_for_node("bonito_checkpoint")[0].metadata
-    assert "data:image/png;base64" in metadata["loss"].value
+    assert "data:image/png;base64" in metadata["loss curve"].value
 
 
 def _annotated(folder: Path) -> dict:
@@ -121,7 +121,7 @@ def test_an_adapter_over_a_base_model_is_published_where_bonito_model_finds_it(
     assert record["sources"][0]["license"] == "cc0-1.0"
     assert "6 steps of 4 pairs" in (folder / "README.md").read_text()
     (event,) = outcome.asset_materializations_for_node("bonito_checkpoint")
-    assert "data:image/png;base64" in event.metadata["loss"].value
+    assert "data:image/png;base64" in event.metadata["loss curve"].value
     assert not (tmp_path / ".checkpoints" / "bonito_checkpoint").exists()
 
 

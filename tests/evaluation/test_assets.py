@@ -1,7 +1,9 @@
 """Both assets in a real Dagster run, over a store that holds a small published dataset."""
 
+import copy
 import json
 import shutil
+from pathlib import Path
 
 import dagster as dg
 import pyarrow as pa
@@ -22,10 +24,10 @@ TUNING = {"max_steps": 4, "lora_r": 4, "batch_size": 4, "max_tokens": 200, "lear
 
 @pytest.fixture(autouse=True)
 def few_general_questions(monkeypatch):
-    from bonito_assets.evaluation import assets, regression
+    from bonito_assets.evaluation import refresh, regression
 
     few = regression.general_questions()[::7]
-    monkeypatch.setattr(assets, "general_questions", lambda: few)
+    monkeypatch.setattr(refresh, "general_questions", lambda: few)
 
 
 @pytest.fixture
@@ -86,7 +88,7 @@ def furnish(tmp_path, base):
     return store, catalogue, BaseModel(name=base.name)
 
 
-def publish(store, count):
+def publish(store, count, version="v7"):
     rows = [
         {
             "generation_id": f"g{n}",
@@ -101,21 +103,20 @@ def publish(store, count):
     schema = pa.schema([(name, pa.string()) for name in names])
     with store.new_folder("instruction_dataset", "meadows") as folder:
         (folder / "data").mkdir()
-        (folder / "release.json").write_text('{"version": "v7"}')
+        (folder / "release.json").write_text(json.dumps({"version": version}))
         pq.write_table(pa.Table.from_pylist(rows, schema=schema), folder / "data" / "train.parquet")
 
 
 def describe(catalogue, **more):
-    from pathlib import Path
-
     folder = Path(catalogue.folder)
     folder.mkdir(exist_ok=True)
-    corpus = {"source": {"files": "*.txt"}, "task_types": ["exqa"], "tuning": TUNING, **more}
+    corpus = {"source": {"files": "*.txt"}, "task_types": ["exqa"], "tuning": TUNING} | more
     (folder / "meadows.yaml").write_text(yaml.safe_dump(corpus))
 
 
-def run(house, *assets, base_model=None):
+def run(house, *assets, base_model=None, again=False):
     store, catalogue, base = house
+    ops = {asset.op.name: {"config": {"again": again}} for asset in assets}
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions(corpora.name, ["meadows"])
         return dg.materialize(
@@ -123,6 +124,7 @@ def run(house, *assets, base_model=None):
             partition_key="meadows",
             instance=instance,
             raise_on_error=False,
+            run_config={"ops": ops},
             resources={"store": store, "catalogue": catalogue, "base_model": base_model or base},
         )
 
@@ -157,6 +159,7 @@ def test_a_corpus_is_tuned_and_evaluated(house):
         "answers_fit": dg.AssetCheckSeverity.ERROR,
         "tuned_beats_base": dg.AssetCheckSeverity.WARN,
         "no_damage": dg.AssetCheckSeverity.WARN,
+        "loss_fell": dg.AssetCheckSeverity.WARN,
     }
     assert "on 6 questions" in checks["tuned_beats_base"].description
     assert "saw 6 rows in 4 steps" in checks["tuned_beats_base"].description
@@ -185,9 +188,9 @@ def test_a_corpus_without_test_set_passes_and_is_told_how_to_add_one(tuned):
 
 def worse(monkeypatch, share):
     """Lets the evaluation find that the tuned model got worse, or that answers do not fit."""
-    from bonito_assets.evaluation import assets
+    from bonito_assets.evaluation import refresh
 
-    measured = assets._evaluate
+    measured = refresh.evaluate
 
     def changed(*arguments):
         report, comparison = measured(*arguments)
@@ -198,7 +201,7 @@ def worse(monkeypatch, share):
             report["answers_fit"] |= {"share": share, "ci95": [share - 0.05, share + 0.05]}
         return report, comparison
 
-    monkeypatch.setattr(assets, "_evaluate", changed)
+    monkeypatch.setattr(refresh, "evaluate", changed)
 
 
 @pytest.mark.parametrize(
@@ -217,12 +220,200 @@ def test_a_refused_release_fails_the_run_and_leaves_the_report_that_says_why(
 
 def test_the_data_version_is_that_of_what_was_found_and_not_of_when(tuned):
     versions = {
-        run(tuned, evaluation)
+        run(tuned, evaluation, again=True)
         .asset_materializations_for_node("evaluation")[0]
         .tags["dagster/data_version"]
         for _ in range(2)
     }
     assert len(versions) == 1
+
+
+@pytest.fixture(scope="module")
+def found(tuned_once, base):
+    """What one evaluation in earnest finds."""
+    from bonito_assets.evaluation import refresh
+
+    store = Store(root=str(tuned_once / "data"))
+    corpus = Catalogue(folder=str(tuned_once / "corpora")).corpus("meadows")
+    inputs = refresh.inputs(corpus, store, BaseModel(name=base.name))
+    return refresh.evaluate(inputs, lambda line: None)
+
+
+@pytest.fixture
+def evaluations(monkeypatch, found):
+    """The evaluations that were made; all find the same."""
+    from bonito_assets.evaluation import refresh
+
+    made = []
+    monkeypatch.setattr(refresh, "evaluate", lambda *_: made.append(found) or copy.deepcopy(found))
+    return made
+
+
+def refreshed(house, base_model=None, again=False, lines=None):
+    from bonito_assets.evaluation import refresh
+
+    store, catalogue, base = house
+    said = [] if lines is None else lines
+    corpus = catalogue.corpus("meadows")
+    return refresh.refresh(corpus, store, base_model or base, again, said.append)
+
+
+def checks(result):
+    return [
+        (check.check_name, check.passed, check.severity, check.description, check.metadata)
+        for check in result.get_asset_check_evaluations()
+    ]
+
+
+@pytest.mark.parametrize("verdict", ["accepted", "refused"])
+def test_an_unchanged_evaluation_is_reported_and_checked_as_when_it_was_made(
+    tuned, monkeypatch, evaluations, verdict
+):
+    if verdict == "refused":
+        worse(monkeypatch, None)
+    first, second = run(tuned, evaluation), run(tuned, evaluation)
+    assert len(evaluations) == 1
+    assert first.success == second.success == (verdict == "accepted")
+    assert checks(first) == checks(second)
+    versions = [
+        result.asset_materializations_for_node("evaluation")[0].tags["dagster/data_version"]
+        for result in (first, second)
+    ]
+    assert versions[0] == versions[1]
+    shown = [metadata(result, "evaluation") for result in (first, second)]
+    for one in shown:
+        del one["seconds"]  # of this step, and not of the evaluation that it tells of
+    assert shown[0] == shown[1]
+
+
+def another_adapter(house, monkeypatch):
+    (adapter_of(house) / "adapter_model.safetensors").write_bytes(b"another")
+
+
+def another_record_of_training(house, monkeypatch):
+    path = adapter_of(house) / "training.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"dataset_version": "v6"}))
+
+
+def another_arm(house, monkeypatch):
+    adapter = adapter_of(house)
+    baseline = adapter / "arms" / "tapt"
+    baseline.mkdir(parents=True)
+    for name in ("adapter_model.safetensors", "training.json"):
+        shutil.copy(adapter / name, baseline)
+
+
+def the_base_under_another_name(house, monkeypatch):
+    folder = shutil.copytree(house[2].name, Path(house[0].root).parent / "moved")
+    return {"base_model": BaseModel(name=str(folder))}
+
+
+def another_test_set(house, monkeypatch):
+    with (Path(house[0].root).parent / "test.jsonl").open("a") as file:
+        file.write("\n")
+
+
+def another_place_of_the_test_set(house, monkeypatch):
+    folder = Path(house[0].root).parent
+    shutil.copy(folder / "test.jsonl", folder / "moved.jsonl")
+    describe(house[1], evaluation={"test": "../moved.jsonl"})
+
+
+def fewer_wordings(house, monkeypatch):
+    describe(house[1], evaluation={"test": "../test.jsonl", "templates": 2})
+
+
+def no_test_set(house, monkeypatch):
+    describe(house[1])
+
+
+def a_smaller_window(house, monkeypatch):
+    tuning = TUNING | {"max_tokens": 190}
+    describe(house[1], evaluation={"test": "../test.jsonl"}, tuning=tuning)
+
+
+def other_answers(house, monkeypatch):
+    publish(house[0], 5, "v8")
+
+
+def other_general_questions(house, monkeypatch):
+    from bonito_assets.evaluation import refresh
+
+    fewer = refresh.general_questions()[1:]
+    monkeypatch.setattr(refresh, "general_questions", lambda: fewer)
+
+
+def another_code(house, monkeypatch):
+    from bonito_assets.evaluation import refresh
+
+    monkeypatch.setattr(refresh, "CODE", "next")
+
+
+def a_report_that_is_cut(house, monkeypatch):
+    path = report_of(house) / "report.json"
+    path.write_text(path.read_text()[:100])
+
+
+def a_file_that_is_gone(house, monkeypatch):
+    (report_of(house) / "predictions.parquet").unlink()
+
+
+def a_report_from_before_the_digests(house, monkeypatch):
+    path = report_of(house) / "report.json"
+    report = json.loads(path.read_text())
+    del report["made_from"]
+    path.write_text(json.dumps(report))
+
+
+def a_person_who_asks(house, monkeypatch):
+    return {"again": True}
+
+
+def adapter_of(house):
+    return house[0].folder("tuned_model", "meadows")
+
+
+def report_of(house):
+    return house[0].folder("evaluation", "meadows")
+
+
+CHANGES = [
+    another_adapter,
+    another_record_of_training,
+    another_arm,
+    the_base_under_another_name,
+    another_test_set,
+    another_place_of_the_test_set,
+    fewer_wordings,
+    no_test_set,
+    a_smaller_window,
+    other_answers,
+    other_general_questions,
+    another_code,
+    a_report_that_is_cut,
+    a_file_that_is_gone,
+    a_report_from_before_the_digests,
+    a_person_who_asks,
+]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
+def test_a_change_of_anything_that_decides_evaluates_anew(tuned, evaluations, monkeypatch, change):
+    refreshed(tuned)
+    changed = change(tuned, monkeypatch) or {}
+    report = refreshed(tuned, **changed)
+    assert len(evaluations) == 2
+    assert json.loads((report_of(tuned) / "report.json").read_text()) == report
+
+
+def test_nothing_is_evaluated_and_no_file_touched_where_nothing_changed(tuned, evaluations):
+    def files():
+        return {path.name: path.stat().st_ino for path in report_of(tuned).iterdir()}
+
+    refreshed(tuned)
+    before, lines = files(), []
+    refreshed(tuned, lines=lines)
+    assert (len(evaluations), files(), lines) == (1, before, ["unchanged: nothing was evaluated"])
 
 
 def test_the_baseline_is_an_arm_where_it_was_trained(tuned):
@@ -262,7 +453,7 @@ def test_a_wrong_test_set_is_named_and_the_earlier_report_stays(tuned, tmp_path)
 
 def test_an_empty_dataset_fails_clearly_and_keeps_the_earlier_model(house):
     assert run(house, tuned_model).success
-    publish(house[0], 0)
+    publish(house[0], 0, "v8")
     result = run(house, tuned_model)
     assert not result.success
     assert "meadows: there is nothing to tune on: of 0 rows" in failure(result)

@@ -11,6 +11,7 @@ import yaml
 
 from bonito_assets import tables
 from bonito_assets.catalogue import Catalogue, corpora
+from bonito_assets.tuning import assets
 from bonito_assets.tuning.assets import mixture_model, tuned_model
 from bonito_assets.tuning.base_model import BaseModel
 from resources.store import Store
@@ -44,7 +45,7 @@ def house(tmp_path, base):
     return store, catalogue, BaseModel(name=base.name)
 
 
-def publish(store, *place):
+def publish(store, *place, version="v7"):
     rows = [
         {
             "corpus": "meadows",
@@ -58,7 +59,7 @@ def publish(store, *place):
     ]
     with store.new_folder(*place) as folder:
         (folder / "data").mkdir()
-        (folder / "release.json").write_text('{"version": "v7"}')
+        (folder / "release.json").write_text(json.dumps({"version": version}))
         for split, part in (("train", rows[:-2]), ("validation", rows[-2:])):
             pq.write_table(pa.Table.from_pylist(part), folder / "data" / f"{split}.parquet")
 
@@ -87,6 +88,11 @@ def run(house, asset, config=None):
 def metadata(result, asset):
     [event] = result.asset_materializations_for_node(asset)
     return {key: value.value for key, value in event.metadata.items()}
+
+
+def version(result, asset):
+    [event] = result.asset_materializations_for_node(asset)
+    return event.tags["dagster/data_version"]
 
 
 def failure(result):
@@ -124,8 +130,28 @@ def test_nothing_unfinished_is_left_when_a_model_is_published(house):
     assert [path.name for path in root.iterdir() if path.name != ".checkpoints"] == ["meadows"]
 
 
+def test_an_unchanged_model_is_reported_as_when_it_was_trained(house):
+    describe(house[1], {**TUNING, "arms": ["bonito", "tapt"]})
+    first, second = run(house, tuned_model), run(house, tuned_model)
+    assert metadata(first, "tuned_model") == metadata(second, "tuned_model")
+    assert version(first, "tuned_model") == version(second, "tuned_model")
+    publish(house[0], "instruction_mixture")
+    first, second = (run(house, mixture_model, {"tuning": TUNING}) for _ in range(2))
+    assert metadata(first, "mixture_model") == metadata(second, "mixture_model")
+    assert version(first, "mixture_model") == version(second, "mixture_model")
+
+
+def test_a_person_has_an_unchanged_model_trained_again_by_config(house):
+    folders = []
+    for config in (None, None, {"again": True}):
+        assert run(house, tuned_model, config).success
+        folders.append(house[0].folder("tuned_model", "meadows").stat().st_ino)
+    assert folders[0] == folders[1] != folders[2]
+
+
 def test_a_damaged_dataset_is_told_and_the_earlier_model_stays(house):
     assert run(house, tuned_model).success
+    publish(house[0], "instruction_dataset", "meadows", version="v8")
     split = house[0].folder("instruction_dataset", "meadows") / "data" / "train.parquet"
     split.write_bytes(split.read_bytes()[:100])
     assert "train.parquet is damaged" in failure(run(house, tuned_model))
@@ -164,3 +190,21 @@ def test_a_published_model_is_exported_by_the_command(house, monkeypatch, tmp_pa
     assert (tmp_path / "merged" / "model.safetensors").exists()
     other = call(app, ["export", "meadows", str(tmp_path / "tapt"), "--arm", "tapt"])
     assert "has no arm 'tapt'" in other.stderr
+
+
+@pytest.mark.parametrize(
+    ("losses", "held_out", "passed"),
+    [
+        ([3, 1, 2, 0], None, True),
+        ([1, 1, 2, 2], None, False),
+        # What was held out counts where there is any, whatever the training loss does.
+        ([3, 0], {"before": 1.0, "after": 1.5}, False),
+        ([0, 3], {"before": 1.5, "after": 1.0}, True),
+    ],
+)
+def test_a_loss_that_did_not_fall_is_a_warning_that_says_where_to_look(losses, held_out, passed):
+    points = [{"step": step, "loss": loss} for step, loss in enumerate(losses)]
+    check = assets._loss_fell({"losses": points, "validation_loss": held_out})
+    assert check.passed is passed
+    assert check.severity is dg.AssetCheckSeverity.WARN
+    assert ("learning_rate" in check.description) is not passed
