@@ -7,7 +7,8 @@ from pathlib import Path
 
 import typer
 
-from bonito_assets.commands import query, refresh, release
+from bonito_assets.commands import doctor, forget, query, refresh, release, trace, verify
+from resources.secrets import guard_process
 
 app = typer.Typer(
     help="Turn text that nobody has labelled into an instruction-tuned, evaluated model.",
@@ -23,6 +24,10 @@ for command in (
     refresh.status,
     refresh.check,
     query.sql,
+    trace.trace,
+    forget.forget,
+    verify.verify,
+    doctor.doctor,
     release.diff,
     release.push,
     release.export,
@@ -37,6 +42,7 @@ def main() -> None:
 
     # As dg does; what is set already stays. (`settings` would take a second to import.)
     load_dotenv(Path(__file__).parents[1] / ".env")
+    guard_process()
     _fix_relative_settings()
     # dg's own usage events are not covered by dagster.yaml.
     os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")

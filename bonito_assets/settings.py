@@ -8,13 +8,17 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from pydantic import ValidationError
 
 from resources.generator import Generator
 from resources.ray_cluster import RayCluster
+from resources.secrets import has_secret, scrub, without_login
 from resources.vllm_engine import VllmEngine
 from resources.vllm_server import VllmServer
 
@@ -44,8 +48,17 @@ def has_gpu() -> bool:
 
 
 def data_root() -> str:
-    """Gives ``BONITO_DATA``: the folder or fsspec URL that holds all tables and models."""
-    return _location("BONITO_DATA", PROJECT / "data")
+    """Gives ``BONITO_DATA``: the folder or fsspec URL that holds all tables and models.
+
+    Raises ``SettingError`` for a URL with a password: it would stand beside every table.
+    """
+    root = _location("BONITO_DATA", PROJECT / "data")
+    if has_secret(root):
+        raise SettingError(
+            f"BONITO_DATA: '{scrub(root)}' holds a password; give the URL without it, and the "
+            "password in the variables of that store, such as AWS_SECRET_ACCESS_KEY"
+        )
+    return root
 
 
 def corpora_folder() -> Path:
@@ -91,6 +104,9 @@ def generator() -> Generator:
                 "BONITO_SERVER_URL: the backend 'server' needs the address of one, or several with "
                 "commas between; for one on this machine: http://127.0.0.1:8000"
             )
+        # What a resource is built with is stored with every run; the server backend finds names and
+        # passwords again in the environment.
+        urls = [without_login(url) for url in urls]
         return _build(VllmServer, {"urls": urls, **common}, "BONITO_SERVER_URL")
     if backend == "ray":
         address = os.environ.get("BONITO_RAY_ADDRESS") or None
@@ -101,6 +117,56 @@ def generator() -> Generator:
     )
 
 
+@dataclass(frozen=True)
+class Mail:
+    """Where alerts go by e-mail; ``server`` may hold a password and is never shown."""
+
+    to: str
+    sender: str
+    server: str = field(repr=False)
+
+
+def alert_webhook() -> str | None:
+    """Gives ``BONITO_ALERT_WEBHOOK``: the URL that is told of failures; it is a secret.
+
+    Raises ``SettingError``, which does not quote it, when it is not http or https.
+    """
+    url = os.environ.get("BONITO_ALERT_WEBHOOK") or None
+    if url and not re.fullmatch(r"https?://[^\s/]+\S*", url):
+        raise SettingError(
+            "BONITO_ALERT_WEBHOOK: not a URL with https:// in front; copy the whole address that "
+            "Slack, Mattermost or Teams shows for an incoming webhook"
+        )
+    return url
+
+
+def alert_mail() -> Mail | None:
+    """Gives who is told of failures by e-mail: ``BONITO_ALERT_EMAIL`` by ``BONITO_SMTP_URL``.
+
+    Raises ``SettingError``, which quotes no password, when one of them is missing or wrong.
+    """
+    to, server = os.environ.get("BONITO_ALERT_EMAIL"), os.environ.get("BONITO_SMTP_URL")
+    if not to:
+        return None
+    if not all(re.fullmatch(r"[^\s@,]+@[^\s@,]+", part.strip()) for part in to.split(",")):
+        raise SettingError(
+            f"BONITO_ALERT_EMAIL: '{to}' is not an e-mail address, or several with commas between"
+        )
+    if not server or not re.fullmatch(r"smtps?://[^\s/]+/?", server):
+        raise SettingError(
+            "BONITO_SMTP_URL: e-mail needs smtps://user:password@host:port, with %40 for an @ in "
+            "the user or password, or smtp://host:port for a server that asks for neither"
+        )
+    user = unquote(urlsplit(server).username or "")
+    sender = user if "@" in user else f"bonito@{socket.gethostname()}"
+    return Mail(to, sender, server)
+
+
+def ui_url() -> str | None:
+    """Gives ``BONITO_UI_URL``: where people reach the UI, for links; None without."""
+    return (os.environ.get("BONITO_UI_URL") or "").rstrip("/") or None
+
+
 def _engine_arguments() -> dict[str, Any]:
     value = os.environ.get("BONITO_ENGINE_ARGS")
     if not value:
@@ -108,13 +174,25 @@ def _engine_arguments() -> dict[str, Any]:
     try:
         arguments = json.loads(value)
         if isinstance(arguments, dict):
+            _refuse_tokens(arguments)
             return arguments
-    except ValueError:
+    except json.JSONDecodeError:
         pass
     raise SettingError(
         f"BONITO_ENGINE_ARGS: '{value}' is not a JSON object; for two cards and 8-bit weights: "
         '{"tensor_parallel_size": 2, "quantization": "fp8"}'
     )
+
+
+def _refuse_tokens(arguments: dict[str, Any]) -> None:
+    """Raises ``SettingError`` for a secret among the arguments: every run would store it."""
+    extra = arguments.get("extra")
+    for name in [*arguments, *(extra if isinstance(extra, dict) else ())]:
+        if re.search(r"(^|_)(token|api_key|password|secret)$", name):
+            raise SettingError(
+                f"BONITO_ENGINE_ARGS: '{name}' is no place for a secret; the engine reads HF_TOKEN "
+                "from the environment"
+            )
 
 
 def _build(backend: type[Generator], values: dict[str, Any], setting: str) -> Generator:

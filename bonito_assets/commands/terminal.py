@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, TextIO
 
 import typer
 
+from resources.secrets import scrub
+
 if TYPE_CHECKING:
     from bonito_assets.runs import Followed
 
@@ -69,6 +71,6 @@ def one_sentence_errors() -> Iterator[None]:
 
 
 def fail(sentence: str) -> NoReturn:
-    """Ends the command with 1 and `sentence`."""
-    typer.echo(f"bonito: {sentence}", err=True)
+    """Ends the command with 1 and `sentence`, without the secrets that it may quote."""
+    typer.echo(f"bonito: {scrub(sentence)}", err=True)
     sys.exit(1)

@@ -1,0 +1,1 @@
+"""What keeps the platform running: is it healthy, are its files whole, where are its logs."""
