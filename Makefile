@@ -23,7 +23,7 @@ SETUP = for python in "$(BIN)/python" "$(PYTHON)" python3.11 python3.12 python3;
 	echo "Setup stopped: No Python was found: install Python 3.11 (on Debian and Ubuntu:" \
 	  "apt install python3.11 python3.11-venv)." >&2; exit 1
 
-.PHONY: help setup environment demo test test-all ui bench lint lock clean
+.PHONY: help setup environment demo test test-all ui viewer bench lint lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -45,6 +45,10 @@ test-all: environment ## all tests
 
 ui: environment ## Dagster's UI and daemon on http://127.0.0.1:3000
 	@$(RUN) DAGSTER_HOME="$${DAGSTER_HOME:-$(CURDIR)}" dg dev --host 127.0.0.1 --port 3000
+
+viewer: environment ## the UI for those who only look, on http://127.0.0.1:3001: no mutation is taken
+	@$(RUN) DAGSTER_HOME="$${DAGSTER_HOME:-$(CURDIR)}" dagster-webserver -w workspace.yaml \
+	  --host 127.0.0.1 --port 3001 --read-only
 
 bench: environment ## the CPU benchmarks; writes benchmarks/RESULTS.md
 	@$(RUN) python -m benchmarks
