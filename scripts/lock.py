@@ -1,6 +1,6 @@
 """Resolves pyproject.toml into locks/cpu.txt and locks/gpu.txt; run by `make lock`.
 
-Each lock is the whole set for one engine: core, training, ray, semantic and dev, with hashes.
+Each lock is the whole set for one engine: the core and all other extras, with hashes.
 Versions that a lock already names are kept as long as pyproject.toml allows them; `make lock
 UPGRADE=1` asks for the newest of all. torch for CPU stands apart in locks/cpu-torch.txt: its build
 is published on another index, where hashes of the same version differ per Python.
@@ -21,13 +21,14 @@ UV = Path(sys.executable).with_name("uv")
 PLATFORM = "x86_64-manylinux_2_31"
 # The lower end of requires-python; on 3.12 the same set resolves.
 PYTHON = "3.11"
+EXTRAS = ("training", "ray", "semantic", "openlineage", "dev")
 # Packages that are published as source alone: pure Python, which the Croissant validator needs.
 SOURCE_ONLY = ("jsonpath-rw",)
 
 
 def compile_command(engine: str, options: list[str]) -> list[str]:
     """Gives the uv command that writes locks/<engine>.txt."""
-    extras = [f"--extra={extra}" for extra in (engine, "training", "ray", "semantic", "dev")]
+    extras = [f"--extra={extra}" for extra in (engine, *EXTRAS)]
     # The CPU wheels of torch's sister packages are not where torch's are, and text needs none.
     cpu_only = ["--override=locks/cpu-overrides.txt", "--no-emit-package=torch"]
     return [

@@ -7,21 +7,24 @@ import sys
 import dagster as dg
 import pytest
 
+from bonito_assets.automation.inputs import EXTERNAL
 from bonito_assets.catalogue import corpora
 from bonito_assets.definitions import defs
 
 CHAIN = {
-    "documents": set(),
-    "bonito_model": set(),
-    "chunks": {"documents", "bonito_model"},
-    "generations": {"chunks", "bonito_model"},
-    "tasks": {"generations", "chunks"},
-    "round_trips": {"tasks", "chunks"},
-    "curated_tasks": {"tasks", "generations", "chunks", "round_trips"},
-    "instruction_dataset": {"curated_tasks", "chunks", "documents"},
-    "tuned_model": {"instruction_dataset", "chunks"},
-    "evaluation": {"tuned_model"},
-}
+    "documents": {"source", "ingestion_settings"},
+    "bonito_model": {"generating_model_setting"},
+    "chunks": {"documents", "bonito_model", "chunking_settings"},
+    "generations": {"chunks", "bonito_model", "generation_settings"},
+    "tasks": {"generations", "chunks", "parsing_settings"},
+    "round_trips": {"tasks", "chunks", "round_trip_settings", "base_model_setting"},
+    "curated_tasks": {
+        "tasks", "generations", "chunks", "round_trips", "curation_settings", "test_sets"
+    },
+    "instruction_dataset": {"curated_tasks", "chunks", "documents", "publishing_settings"},
+    "tuned_model": {"instruction_dataset", "chunks", "tuning_settings", "base_model_setting"},
+    "evaluation": {"tuned_model", "evaluation_settings", "test_sets", "base_model_setting"},
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +46,7 @@ def test_the_graph_is_the_agreed_one(specs):
 def test_making_a_generator_is_a_chain_of_its_own(specs):
     assert {d.asset_key.to_user_string() for d in specs["bonito_checkpoint"].deps} == {"ctga"}
     assert set(specs) == {
-        *CHAIN, "instruction_mixture", "mixture_model", "ctga", "bonito_checkpoint"
+        *CHAIN, *EXTERNAL, "instruction_mixture", "mixture_model", "ctga", "bonito_checkpoint"
     }  # fmt: skip
 
 
@@ -59,12 +62,15 @@ def test_every_asset_is_described_owned_and_grouped(specs):
         assert spec.owners, f"{name} needs an owner"
         assert spec.kinds, f"{name} needs its kinds"
         assert spec.group_name != "default", f"{name} needs a group"
-        assert spec.code_version, f"{name} needs a code version"
+        assert spec.code_version or name in EXTERNAL, f"{name} needs a code version"
 
 
 def test_the_mixture_is_made_of_all_corpora_and_has_a_job_of_its_own(specs):
     mixture = specs["instruction_mixture"]
-    assert {dep.asset_key.to_user_string() for dep in mixture.deps} == {"instruction_dataset"}
+    assert {dep.asset_key.to_user_string() for dep in mixture.deps} == {
+        "instruction_dataset",
+        "mixture_settings",
+    }
     assert mixture.partitions_def is None
     model = specs["mixture_model"]
     assert {dep.asset_key.to_user_string() for dep in model.deps} == {"instruction_mixture"}
@@ -79,8 +85,7 @@ def test_the_mixture_is_made_of_all_corpora_and_has_a_job_of_its_own(specs):
 def test_checks_are_judged_per_corpus_where_their_asset_is():
     graph = defs().resolve_asset_graph()
     for key in graph.asset_check_keys:
-        expected = None if key.asset_key.to_user_string() == "instruction_mixture" else corpora
-        assert graph.get(key).partitions_def == expected, (
+        assert graph.get(key).partitions_def == graph.get(key.asset_key).partitions_def, (
             f"{key} lets one corpus open another's gate"
         )
 
@@ -111,3 +116,37 @@ def test_loading_imports_nothing_heavy_and_prints_nothing():
     ]
     assert ours == []
     assert "PreviewWarning" not in done.stderr
+
+
+def test_what_is_made_by_hand_only_has_no_condition():
+    graph = defs().resolve_asset_graph()
+    by_hand = {
+        key.to_user_string()
+        for key in graph.materializable_asset_keys
+        if graph.get(key).automation_condition is None
+    }
+    assert by_hand == {"mixture_model", "ctga", "bonito_checkpoint"}
+
+
+def test_the_watches_and_the_daily_look_run_without_being_switched_on():
+    loaded = defs()
+    for name in ("catalogue_watch", "source_watch", "renewal", "refresh_on_schedule"):
+        sensor = loaded.resolve_sensor_def(name)
+        assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
+    daily = loaded.resolve_schedule_def("daily_health")
+    assert daily.default_status == dg.DefaultScheduleStatus.RUNNING
+    assert daily.cron_schedule == "0 7 * * *"
+
+
+def test_every_run_has_a_time_limit():
+    loaded = defs()
+    for name in ("refresh_corpus", "refresh_mixture", "tune_mixture", "check_health"):
+        assert "dagster/max_runtime" in loaded.resolve_job_def(name).tags
+    assert "dagster/max_runtime" in loaded.resolve_sensor_def("renewal").run_tags
+
+
+def test_a_step_whose_process_is_killed_starts_again_where_that_is_worth_it():
+    loaded = defs()
+    for name in ("generations", "round_trips", "tuned_model", "evaluation"):
+        policy = loaded.resolve_assets_def(name).op.retry_policy
+        assert policy is not None and policy.max_retries == 2

@@ -60,6 +60,7 @@ def test_a_person_sees_counts_distributions_scores_and_the_funnel(run):
     assert result.success
     shown = metadata(result)
     assert shown["dagster/partition_row_count"] == len(ROWS)
+    assert shown["accepted share"] == round(shown["accepted"] / len(ROWS), 4)
     assert "| ynqa |  | 10 | 83.3% | 5 |" in shown["task types and labels"]
     assert "| mean\\_logprob |" in shown["scores of kept rows"]
     assert shown["funnel"].startswith("![rows left](data:image/png;base64,")
@@ -70,6 +71,7 @@ def test_a_person_sees_counts_distributions_scores_and_the_funnel(run):
 def test_every_check_passes_on_a_corpus_without_fault(run):
     result = run("curation: {max_share_per_label: 0.8}")
     assert {name: check.passed for name, check in result.checks.items()} == {
+        "schema_holds": True,
         "books_balance": True,
         "no_contamination": True,
         "most_kept": True,
@@ -148,6 +150,18 @@ def test_a_corpus_that_asks_no_other_model_gets_through_without_one(run):
     )
     assert result.success
     assert metadata(result)["asked"] == 0
+    assert result.checks["schema_holds"].passed
+    assert result.checks["books_balance"].passed
+    assert "curation.round_trip" in result.checks["books_balance"].description
+
+
+def test_a_row_of_tasks_without_an_answer_of_the_other_model_fails_the_books(run, tmp_path):
+    result = run("curation: {round_trip: {model: other}}")
+    corpus = Catalogue(folder=str(tmp_path)).corpus("c")
+    assert assets._all_there(result.store, corpus, len(ROWS)).passed
+    check = assets._all_there(result.store, corpus, len(ROWS) - 1)
+    assert not check.passed
+    assert f"{len(ROWS)} rows were due" in check.description
 
 
 def test_another_model_that_is_not_there_is_named(run):

@@ -63,6 +63,7 @@ def test_the_table_and_its_report_say_what_became_of_the_outputs(materialized):
     assert tables.verdicts(table) == {"accepted": 6, "label_unknown": 1, "over_budget": 1}
     assert all(check.passed for check in checks.values())
     assert metadata["kept of ynqa"].value == 0.75
+    assert metadata["accepted share"].value == 0.75
     assert metadata["kept of exqa"].value == 1
     report = metadata["verdicts by task type"].value
     assert "| ynqa | label\\_unknown | 1 | 25.0% |" in report
@@ -77,6 +78,7 @@ def test_a_task_type_that_keeps_under_half_is_warned_of_and_stops_nothing(materi
     assert not checks[MOST_KEPT].passed
     assert checks[MOST_KEPT].severity is dg.AssetCheckSeverity.WARN
     assert "exqa 0%" in checks[MOST_KEPT].description
+    assert "take it out of 'task_types' in rivers.yaml" in checks[MOST_KEPT].description
     assert checks[SOMETHING_KEPT].passed
 
 
