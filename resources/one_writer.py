@@ -80,6 +80,10 @@ class Writer:
         self._corpus = None if corpus is None else f"corpus={corpus}"
         self._claimed: set[str] = set()
 
+    def write_for(self, corpus: str) -> None:
+        """Takes `corpus` for that of the run, where the run does not carry it as its partition."""
+        self._corpus = f"corpus={corpus}"
+
     def take_turn(self) -> None:
         """Claims the corpus of the run, if it has one; raises as ``claim`` does."""
         if self._corpus is not None and self._corpus not in self._claimed:

@@ -102,6 +102,15 @@ class Store(dg.ConfigurableResource):
             self._writer.take_turn()
         return "/".join([fsspec.core.url_to_fs(self.root)[1].rstrip("/"), *parts])
 
+    def write_for(self, corpus: str) -> None:
+        """Claims `corpus` for a run that is of no partition; what it writes is checked by that.
+
+        Raises ``SecondWriter`` while another run of it is under way.
+        """
+        if self._writer is not None:
+            self._writer.write_for(corpus)
+            self._writer.take_turn()
+
     def _publishing(self, *scopes: str) -> contextlib.AbstractContextManager[None]:
         """Lets the block publish unless the run was superseded; anybody may outside a run."""
         if self._writer is None:

@@ -84,6 +84,18 @@ def kill(instance, run):
     instance.add_run_tags(run.run_id, {one_writer.PROCESS: GONE})
 
 
+def test_a_run_of_no_partition_can_write_for_a_corpus_and_waits_its_turn_too(root, instance):
+    refresh, forgetting = started(instance), started(instance, corpus=None)
+    publish(step(root, instance, refresh), 1)
+    with pytest.raises(SecondWriter, match=refresh.run_id):
+        step(root, instance, forgetting).write_for("demo")
+    end(instance, refresh)
+    other = step(root, instance, forgetting)
+    other.write_for("demo")
+    publish(other, 2)
+    assert published(root) == [2]
+
+
 def test_all_steps_of_one_run_publish(root, instance):
     run = started(instance)
     for value in (1, 2):

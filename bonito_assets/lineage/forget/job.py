@@ -24,6 +24,8 @@ def forget_them(
     from bonito_assets.lineage.forget.run import forget
     from bonito_assets.lineage.forget.subject import ForgetError
 
+    # In the UI the tag that a refresh carries is easily left out.
+    store.write_for(config.corpus)
     try:
         done = forget(
             store,
@@ -44,7 +46,8 @@ def forget_them(
 
 @dg.job(
     description="Forgets documents of a corpus and all that came from them. Name them in the "
-    "configuration of the op; the tag dagster/partition with the corpus makes it wait its turn."
+    "configuration of the op. With the tag dagster/partition it waits while a refresh of the "
+    "corpus is under way; without it is refused then."
 )
 def forget_documents() -> None:
     """Forgets documents of a corpus and all that came from them."""
