@@ -240,11 +240,16 @@ def is_gone(run: dg.DagsterRun) -> bool:
     It is false where that cannot be known: on another machine, or before a retry has got so far as
     to write over the tags that it copied.
     """
-    owner = run.tags.get(PROCESS_OF, None if run.parent_run_id else run.run_id)
-    if owner != run.run_id or run.tags.get(HOST) != socket.gethostname():
+    if not names_its_process(run) or run.tags.get(HOST) != socket.gethostname():
         return False
     process = run.tags[PROCESS]
     return process_name(int(process.partition("@")[0])) != process
+
+
+def names_its_process(run: dg.DagsterRun) -> bool:
+    """Tells whether the tags of `run` name its process, and not that of a run that it repeats."""
+    owner = run.tags.get(PROCESS_OF, None if run.parent_run_id else run.run_id)
+    return PROCESS in run.tags and owner == run.run_id
 
 
 def _run_worker() -> int:

@@ -32,20 +32,23 @@ _SECRET_NAME = re.compile(
     re.IGNORECASE,
 )
 # Name and password before the host. A bare name is a secret in web URLs only (a token); elsewhere
-# it may be an account or, as in abfs://container@account, the place itself.
+# it may be an account or, as in abfs://container@account, the place itself. It begins with the
+# slashes: a search for any scheme goes over a long word once for each of its letters.
 _LOGIN = re.compile(
-    r"""([a-z][a-z0-9+.-]*://)(?:[^\s/@:'"<>]*:[^\s/@'"<>]*|(?<=http://|ttps://)[^\s/@:'"<>]+)@""",
+    r"""(://)(?:[^\s/@:'"<>]*:[^\s/@'"<>]*|(?<=http://|ttps://)[^\s/@:'"<>]+)@""",
     re.IGNORECASE,
 )
-_PASSWORD = re.compile(r"""[a-z][a-z0-9+.-]*://([^\s/@'"<>]+)@""", re.IGNORECASE)
-# Presigned and SAS URLs, and whatever else an address may carry.
+_PASSWORD = re.compile(r"""://([^\s/@'"<>]+)@""")
+# Presigned and SAS URLs, and whatever else an address may carry. What Dagster stores is scrubbed as
+# JSON, where a backslash belongs to the quote behind it and not to the secret before.
 _QUERY = re.compile(
     r"""([?&](?:[\w.-]*[_-])?(?:token|sig|signature|(?:aws)?(?:access)?key(?:id)?|apikey|secret"""
-    r"""|password|credential|auth)=)([^\s&#'"<>]+)""",
+    r"""|password|credential|auth)=)([^\s&#'"<>\\]+)""",
     re.IGNORECASE,
 )
 _HEADER = re.compile(
-    r"""(authorization['"]?\s*[:=]\s*['"]?(?:bearer|basic|token)\s+)[^\s'",]+""", re.IGNORECASE
+    r"""(authorization\\*['"]?\s*[:=]\s*\\*['"]?(?:bearer|basic|token)\s+)[^\s'",\\]+""",
+    re.IGNORECASE,
 )
 _BEFORE_HOST = re.compile(r"^([a-z][a-z0-9+.-]*://)[^/@]*@", re.IGNORECASE)
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")

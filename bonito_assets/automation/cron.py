@@ -7,6 +7,7 @@ what Dagster's own schedules take, and it has no hour that happens twice or neve
 from __future__ import annotations
 
 import time
+from collections.abc import Container
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -33,14 +34,15 @@ def last_tick(cron: str, now: float) -> float:
 
 
 def due(
-    served: Served, lines: dict[str, str], busy: set[str], now: float
+    served: Served, lines: dict[str, str], busy: set[str], now: float, invalid: Container[str] = ()
 ) -> tuple[dict[str, float], Served]:
     """Gives the tick to serve of each corpus that is due, and what is served then.
 
     However many ticks have passed, a corpus is due once. A corpus seen for the first time, or with
-    a changed line, starts counting now. One with a run under way stays due until that has ended.
+    a changed line, starts counting now. One with a run under way stays due until that has ended,
+    and one whose file is `invalid` until somebody has put it right.
     """
-    wanted, ticks = {}, {}
+    wanted, ticks = {}, {name: kept for name, kept in served.ticks.items() if name in invalid}
     for name, cron in lines.items():
         tick = last_tick(cron, now)
         line, before = served.ticks.get(name, (None, 0.0))
@@ -65,14 +67,14 @@ def refresh_on_schedule(
 ) -> dg.SensorResult | dg.SkipReason:
     """Requests a refresh of each corpus whose cron line is due."""
     try:
-        valid, _ = read_catalogue(catalogue)
+        valid, problems = read_catalogue(catalogue)
     except CatalogueError as error:
         return dg.SkipReason(f"nothing is refreshed: {error}")
     known = set(context.instance.get_dynamic_partitions(corpora.name))
     lines = {n: c.refresh for n, c in valid.items() if c.refresh is not None and n in known}
     served = Served.model_validate_json(context.cursor) if context.cursor else Served()
     busy = corpora_under_way(context.instance)
-    wanted, after = due(served, lines, busy, time.time())
+    wanted, after = due(served, lines, busy, time.time(), problems)
     requests = [
         # The key keeps a tick from being served twice where the daemon dies before it stores this.
         dg.RunRequest(

@@ -31,9 +31,10 @@ def doctor(
         if as_json:
             typer.echo(json.dumps(asdict(finding), ensure_ascii=False))
             continue
+        # What a library says of a damaged file has several lines.
+        sentence = " ".join(finding.sentence.split())
         typer.echo(
-            f"{'' if finding.topic == topic else finding.topic:<14}"
-            f"{finding.level:<8} {finding.sentence}"
+            f"{'' if finding.topic == topic else finding.topic:<14}{finding.level:<8} {sentence}"
         )
         if finding.remedy:
             typer.echo(f"{'':<23}what to do: {finding.remedy}")

@@ -45,6 +45,10 @@ def forget(
         store = Store(root=settings.data_root())
         try:
             if undo:
+                # A run that forgets writes the same list, and a refresh has read it.
+                with runs.instance() as opened:
+                    runs.clear_dead_runs(opened)
+                    runs.refuse_second_run(opened, corpus)
                 taken_back = take_back(store, corpus, doc_ids)
                 typer.echo(f"{len(taken_back):,} documents come in again: bonito run {corpus}")
                 return

@@ -4,6 +4,7 @@ import dagster as dg
 
 from bonito_assets import tables
 from bonito_assets.automation.conditions import REFRESHED_MONTHLY, WHEN_CHANGED
+from bonito_assets.books import Books
 from bonito_assets.catalogue import Catalogue, CatalogueError, corpora
 from bonito_assets.checks import (
     BOOKS_BALANCE,
@@ -76,12 +77,19 @@ def documents(
             judged(
                 READABLE,
                 books.accepted > 0,
-                f"{books.accepted:,} of {books.rows:,} documents can be used"
-                + ("" if books.accepted else "; `bonito check` on the catalogue file shows why"),
+                f"{books.accepted:,} of {books.rows:,} documents can be used" + _remedy(books),
                 {"rows examined": books.rows, "rows accepted": books.accepted},
             ),
         ],
     )
+
+
+def _remedy(books: Books) -> str:
+    if books.accepted:
+        return ""
+    if books.rows and books.verdicts.get("forgotten") == books.rows:
+        return "; all were forgotten: add others, or remove the catalogue file"
+    return "; `bonito check` on the catalogue file shows why"
 
 
 def _due(store: Store, corpus: str) -> int:

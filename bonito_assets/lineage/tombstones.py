@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -94,11 +94,24 @@ class Tombstones:
         return Tombstones((*self.stones, *new), under_way)
 
     def without(self, doc_ids: Iterable[str]) -> Tombstones:
-        """Gives these without the documents `doc_ids`."""
+        """Gives these without the documents `doc_ids`, whose forgetting then is not finished."""
         taken_back = set(doc_ids)
-        return Tombstones(
-            tuple(stone for stone in self.stones if stone.doc_id not in taken_back), self.under_way
-        )
+        under_way = self.under_way
+        if under_way is not None:
+            left = [doc_id for doc_id in under_way.doc_ids if doc_id not in taken_back]
+            under_way = replace(under_way, doc_ids=left) if left else None
+        stones = tuple(stone for stone in self.stones if stone.doc_id not in taken_back)
+        return Tombstones(stones, under_way)
+
+    def with_copies(self, doc_ids: Iterable[str]) -> set[str]:
+        """Gives the forgotten documents `doc_ids` and those known by the same content."""
+        named = [self._by_id[doc_id] for doc_id in doc_ids]
+        contents = {d for stone in named for d in (stone.text_digest, stone.content_sha256) if d}
+        return {stone.doc_id for stone in named} | {
+            stone.doc_id
+            for stone in self.stones
+            if contents.intersection((stone.text_digest, stone.content_sha256))
+        }
 
     def finished(self) -> Tombstones:
         """Gives these with nothing under way any longer."""

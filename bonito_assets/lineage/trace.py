@@ -148,7 +148,7 @@ def find(store: Store, asked: str) -> _Found:
             if file.holds(column, digits):
                 return _Found(digits, kind, file.corpus)
         else:
-            for one in file.beginning_with(column, digits):
+            for one in sorted(file.beginning_with(column, digits)):
                 found.setdefault(one, _Found(one, kind, file.corpus))
         if len(found) > 1:
             ids = " and ".join(f"{one.id} ({one.kind})" for one in found.values())
@@ -265,7 +265,13 @@ class _Tables:
             rows=rows,
             gone=self._gone(held, ids, most),
             releases=[release.as_json() for release in held],
-            models=models(self._store, self._corpus, held, is_read),
+            models=models(
+                self._store,
+                self._corpus,
+                held,
+                is_read,
+                doc_id=found.id if found.kind == DOCUMENT else None,
+            ),
             notes=self._notes,
         )
 

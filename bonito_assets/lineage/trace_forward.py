@@ -9,9 +9,10 @@ from typing import Any
 from bonito_assets.lineage.lookup import RowFile, published_files, read_json
 from bonito_assets.publishing.mixture import MIXTURE
 from bonito_assets.publishing.publish import DATASET
-from bonito_assets.publishing.release import RELEASE, RELEASES
+from bonito_assets.publishing.release import FORGOTTEN, RELEASE, RELEASES
 from bonito_assets.publishing.rows import SCHEMA
 from bonito_assets.tuning.record import RECORD
+from bonito_assets.tuning.unchanged import STALE
 from resources.store import Store
 
 _OF_CORPUS, _OF_MIXTURE = f"{DATASET}/{{}}/{RELEASES}/*", f"{MIXTURE}/{RELEASES}/*"
@@ -21,13 +22,17 @@ _ROW_COLUMNS = tuple(name for name in SCHEMA.names if name != "messages")
 
 @dataclass(frozen=True)
 class Release:
-    """A release and where the rows in question stand in it: file and numbers, by split."""
+    """A release and where the rows in question stand in it: file and numbers, by split.
+
+    ``was`` are the versions that it had before documents were forgotten.
+    """
 
     dataset: str
     version: str
     created_at: str | None
     is_newest: bool
     places: dict[str, tuple[RowFile, list[int]]]
+    was: tuple[str, ...]
 
     @property
     def splits(self) -> dict[str, int]:
@@ -79,7 +84,8 @@ def releases(store: Store, corpus: str, column: str, value: str) -> list[Release
                 if places:
                     version, created_at = record["version"], record.get("created_at")
                     is_newest = version in newest
-                    of_it.append(Release(dataset, version, created_at, is_newest, places))
+                    was = tuple(record.get(FORGOTTEN, {}).get("was", ()))
+                    of_it.append(Release(dataset, version, created_at, is_newest, places, was))
         found += sorted(of_it, key=lambda r: (r.is_newest, r.created_at or ""), reverse=True)
     return found
 
@@ -109,14 +115,20 @@ def models(
     held: Sequence[Release],
     is_passage: bool,
     generation_id: str | None = None,
+    doc_id: str | None = None,
 ) -> list[dict[str, Any]]:
     """Gives the tuned models that saw what the releases `held` hold, and how.
 
     `is_passage` tells whether it is, or has, a passage in the tables: that is what arms on raw text
     learn. ``saw`` is ``learned``, ``perhaps learned`` where rows were drawn by chance, ``learned
-    its passages``, or ``measured on`` for the validation split, which is never learned.
+    its passages``, or ``measured on`` for the validation split, which is never learned. Of the
+    document `doc_id`, which may be in no release any longer, models say that it was forgotten.
     """
-    by_release = {(release.dataset, release.version): release.splits for release in held}
+    by_release = {
+        (release.dataset, version): release.splits
+        for release in held
+        for version in (*release.was, release.version)
+    }
     found = []
     for pattern, dataset in (
         (f"{_MODEL}/{corpus}/{RECORD}", f"{DATASET}/{corpus}"),
@@ -127,10 +139,13 @@ def models(
             record = read_json(store, path)
             splits = by_release.get((dataset, record["dataset_version"]), {})
             saw = _saw(record, splits, is_passage, generation_id)
+            top = _MIXTURE_MODEL if dataset == MIXTURE else f"{_MODEL}/{corpus}"
+            if doc_id is not None and record["arm"] in _marked(store, top, doc_id):
+                saw = "perhaps learned, before it was forgotten"
             if saw is not None:
                 found.append(
                     {
-                        "model": _MIXTURE_MODEL if dataset == MIXTURE else f"{_MODEL}/{corpus}",
+                        "model": top,
                         "arm": record["arm"],
                         "base_model": record["base_model"]["name"],
                         "dataset_version": record["dataset_version"],
@@ -139,6 +154,12 @@ def models(
                     }
                 )
     return found
+
+
+def _marked(store: Store, model: str, doc_id: str) -> list[str]:
+    """Gives the arms of a model that are marked as stale because a document was forgotten."""
+    marks = [read_json(store, path) for path in published_files(store, f"{model}/{STALE}")]
+    return [arm for mark in marks if doc_id in mark["documents"] for arm in mark["arms"]]
 
 
 def _saw(

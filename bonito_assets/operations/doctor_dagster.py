@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import psutil
@@ -22,6 +23,11 @@ from resources.one_writer import HOST, PROCESS, is_gone
 _SILENT_SECONDS = 120.0
 # The UI's port, by `make ui`.
 PORT = 3000
+# What an older copy of dagster.yaml does without.
+_OURS = {
+    "instance_class": "secrets are not scrubbed, and other web pages can give the UI orders",
+    "run_launcher": "a run that died together with its code server counts as under way",
+}
 _UNDER_WAY = [
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
@@ -41,11 +47,13 @@ def home() -> Path:
 
 def most_runs() -> int | None:
     """Gives max_concurrent_runs of dagster.yaml, None where it is not set."""
-    path = home() / "dagster.yaml"
-    if not path.exists():
-        return None
-    values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    return values.get("concurrency", {}).get("runs", {}).get("max_concurrent_runs")
+    return _settled(home()).get("concurrency", {}).get("runs", {}).get("max_concurrent_runs")
+
+
+def _settled(folder: Path) -> dict[str, Any]:
+    """Gives what the dagster.yaml of `folder` says; nothing without one."""
+    path = folder / "dagster.yaml"
+    return (yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path.exists() else {}
 
 
 def code_location() -> Iterator[Finding]:
@@ -71,6 +79,11 @@ def history() -> Iterator[Finding]:
         told = f"there is no dagster.yaml in {home()}"
         yield Finding("dagster", PROBLEM, told, "copy the project's dagster.yaml there")
         return
+    settled = _settled(home())
+    for block, without in _OURS.items():
+        if block not in settled:
+            told = f"{home() / 'dagster.yaml'} has no block '{block}': {without}"
+            yield Finding("dagster", WARNING, told, "copy that block from the project's file")
     with instance() as opened:
         runs = opened.get_runs_count()
         yield Finding("dagster", OK, f"{home()} opens, with {runs:,} runs")
@@ -111,7 +124,12 @@ def hanging(opened: dg.DagsterInstance, daemon_lives: bool) -> Iterator[Finding]
     for run in opened.get_runs(dg.RunsFilter(statuses=_UNDER_WAY)):
         if HOST in run.tags and PROCESS in run.tags and is_gone(run):
             told = f"run {run.run_id} counts as under way and its process is gone"
-            yield Finding("dagster", PROBLEM, told, "bonito run of any corpus clears it")
+            yield Finding(
+                "dagster",
+                PROBLEM,
+                told,
+                "the daemon clears it within a minute, and so does bonito run of any corpus",
+            )
     queued = opened.get_runs_count(dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED]))
     if queued and not daemon_lives:
         told = f"{queued} runs are queued and there is no daemon to start them"
@@ -148,21 +166,23 @@ def network() -> Iterator[Finding]:
         words = " ".join(process.info["cmdline"] or [])
         if any(name in words for name in ("dagster-webserver", "dagster-daemon", "dagster api")):
             ours[process.pid] = words
-    held = None
+    holders = set()
     for connection in psutil.net_connections("tcp"):
         if connection.status != psutil.CONN_LISTEN:
             continue
         address, port = connection.laddr[:2]
         if port == PORT:
-            held = connection.pid
+            holders.add(connection.pid)
         if connection.pid in ours and address not in ("127.0.0.1", "::1"):
             told = f"a process of Dagster listens on {address}:{port}, open to other machines"
             remedy = "bind it to 127.0.0.1 and put the proxy of docs/security.md in front"
             yield Finding("network", PROBLEM, told, remedy)
-    if held is None:
+    if not holders:
         yield Finding("network", OK, f"port {PORT} is free for the UI")
-    elif held in ours:
+    elif holders <= ours.keys():
         yield Finding("network", OK, f"the UI runs on port {PORT}")
     else:
-        told = f"another program has port {PORT} (process {held})"
+        # Of another person's program the system does not tell the process.
+        pids = ", ".join(str(pid) for pid in sorted(holders - ours.keys() - {None}))
+        told = f"another program has port {PORT} (process {pids or 'of another user'})"
         yield Finding("network", WARNING, told, "end it, or start the UI with dg dev --port 3001")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -76,7 +77,10 @@ def _table(store: Store, table: str, corpus: str, report: Report) -> None:
     due = None
     # A refresh may put another table in this place meanwhile: then both are looked at anew.
     while due != (due := store.checksums(table, corpus)):
-        found, size = _sha256(store, store.table_path(table, corpus))
+        try:
+            found, size = _sha256(store, store.table_path(table, corpus))
+        except FileNotFoundError:  # what curation remembers is dropped where it is of no use
+            return
         if found in due:
             break
     report.files += 1
@@ -133,9 +137,19 @@ def _folder(store: Store, parts: tuple[str, ...], report: Report) -> None:
     releases = sorted(folder.glob("releases/*/")) if parts[0] in _RELEASED else []
     for place in [folder, *releases]:
         shown = "/".join([store.uri(*parts), *place.relative_to(folder).parts])
-        own = [path for path in place.rglob("*") if path.is_file() and _belongs(path, place)]
-        report.files += len(own)
-        report.bytes += sum(path.stat().st_size for path in own)
+        due = None
+        # A refresh may put another folder in this place meanwhile, as with tables.
+        while due != (due := _sums(place)):
+            sentences = _problems(place, parts[0])
+            if not sentences:
+                break
+        if not place.exists():
+            continue
+        if not due and parts[0] not in _RELEASED:
+            report.unstamped.append(shown)
+        for size in _sizes(place):
+            report.files += 1
+            report.bytes += size
         remedy = (
             _remedy(parts)
             if place == folder
@@ -143,23 +157,32 @@ def _folder(store: Store, parts: tuple[str, ...], report: Report) -> None:
                 "copy it back from a backup, or delete it: an earlier release is only compared with"
             )
         )
-        for sentence in _problems(place, shown, parts[0], report):
-            report.problems.append(Problem(shown, sentence, remedy))
+        report.problems += [Problem(shown, sentence, remedy) for sentence in sentences]
 
 
-def _belongs(path: Path, folder: Path) -> bool:
-    return path.relative_to(folder).parts[0] != "releases"
+def _sums(folder: Path) -> bytes:
+    with contextlib.suppress(FileNotFoundError):
+        return (folder / SUMS).read_bytes()
+    return b""
 
 
-def _problems(folder: Path, shown: str, name: str, report: Report) -> list[str]:
-    """Gives what is wrong with one folder; notes it where there is nothing to compare with."""
+def _sizes(folder: Path) -> Iterator[int]:
+    with contextlib.suppress(FileNotFoundError):  # replaced meanwhile
+        for path in folder.rglob("*"):
+            if path.is_file() and path.relative_to(folder).parts[0] != "releases":
+                yield path.stat().st_size
+
+
+def _problems(folder: Path, name: str) -> list[str]:
+    """Gives what is wrong with one folder; checksums it may lack, from before there were any."""
     if name in _RELEASED:
         return checksums.verify(folder)
     try:
         # A file that came later is a note on the model (its text was forgotten), not damage.
         return compare(folder)[0]
     except FileNotFoundError:
-        report.unstamped.append(shown)
+        if (folder / SUMS).exists():
+            return ["it was replaced while it was read"]
     except (OSError, UnicodeDecodeError) as error:
         return [f"{SUMS}: cannot be read ({error})"]
     try:
@@ -191,7 +214,8 @@ def _remedy(parts: tuple[str, ...]) -> str:
 def _cache(store: Store, report: Report) -> None:
     for path, is_sound in GenerationCache(store).check():
         report.files += 1
-        report.bytes += store.filesystem.size(path)
+        with contextlib.suppress(FileNotFoundError):  # merged into another meanwhile
+            report.bytes += store.filesystem.size(path)
         if not is_sound:
             remedy = "the next refresh sets it aside and generates anew what it needs of it"
             report.problems.append(Problem(path, "its content is not what was written", remedy))

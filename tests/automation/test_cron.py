@@ -58,6 +58,19 @@ def test_a_corpus_with_a_run_under_way_is_refreshed_when_that_has_ended(platform
     assert len(requests(platform.schedule())) == 1
 
 
+def test_a_corpus_whose_file_was_invalid_at_its_time_is_refreshed_when_that_is_put_right(platform):
+    path = platform.write("a", refresh=NIGHTLY)
+    right = path.read_text()
+    platform.watch()
+    platform.schedule()
+    path.write_text("source: {files: [")
+    platform.now += DAY
+    assert requests(platform.schedule()) == []
+    path.write_text(right)
+    assert len(requests(platform.schedule())) == 1
+    assert requests(platform.schedule()) == []
+
+
 def test_a_tick_that_was_lost_with_the_daemon_has_the_same_key_again(platform):
     platform.write("a", refresh=NIGHTLY)
     platform.watch()

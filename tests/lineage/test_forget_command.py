@@ -1,14 +1,18 @@
 """The command shows what will go, and does nothing without a person's word."""
 
+import contextlib
+
+import dagster as dg
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from bonito_assets import settings
+from bonito_assets import runs, settings
 from bonito_assets.commands.forget import forget
 from bonito_assets.lineage.tombstones import Tombstones
 from resources.store import Store
 from tests.lineage.test_forget_releases import letter
+from tests.lineage.test_tombstones import stone
 from tests.publishing.made import CORPUS, letters, put
 
 
@@ -50,7 +54,33 @@ def test_an_unknown_document_is_named_with_the_remedy(store):
     assert "bonito sql" in output
 
 
-def test_what_was_not_forgotten_cannot_be_taken_back(store):
+@pytest.fixture
+def instance(monkeypatch):
+    with dg.instance_for_test() as opened:
+        monkeypatch.setattr(runs, "instance", lambda: contextlib.nullcontext(opened))
+        yield opened
+
+
+def test_what_was_not_forgotten_cannot_be_taken_back(store, instance):
     code, output = said(letter(1), "--undo")
     assert code == 1
     assert "names 0 of the 0 forgotten documents" in output
+
+
+def test_copies_are_taken_back_together_since_one_would_keep_the_other_out(store, instance):
+    stones = [stone(letter(1)), stone(letter(2)), stone(letter(3), "other", "other")]
+    Tombstones(tuple(stones)).write(store, CORPUS)
+    assert "2 documents come in again" in said(letter(1), "--undo")[1]
+    assert Tombstones.read(store, CORPUS).doc_ids == {letter(3)}
+
+
+def test_nothing_is_taken_back_while_a_run_of_the_corpus_is_under_way(store, instance):
+    from dagster._core.test_utils import create_run_for_test
+
+    Tombstones((stone(letter(1)),)).write(store, CORPUS)
+    tags = {"dagster/partition": CORPUS}
+    create_run_for_test(instance, status=dg.DagsterRunStatus.STARTED, tags=tags)
+    code, output = said(letter(1), "--undo")
+    assert code == 1
+    assert f"corpus '{CORPUS}'" in output
+    assert Tombstones.read(store, CORPUS).doc_ids == {letter(1)}

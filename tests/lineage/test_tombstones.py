@@ -57,7 +57,7 @@ def test_a_document_is_known_by_its_id_and_by_its_content(known_by):
     assert kept == row().to_pylist()[0]
 
 
-@given(st.text(), st.text(), st.integers(), st.one_of(st.none(), st.text()))
+@given(st.text(), st.text(), st.integers(0, 2**40), st.one_of(st.none(), st.text()))
 def test_its_row_is_the_same_whatever_the_document_now_says(title, text, n_chars, warning):
     forgotten = Tombstones((stone(),))
     said = {"title": title, "text": text, "n_chars": n_chars, "warning": warning}
@@ -84,6 +84,13 @@ def test_a_document_keeps_its_first_tombstone():
     first = Tombstones((stone(),))
     again = Tombstone("d", "new", "new", "later", "", "other run")
     assert first.with_stones([again], None) == first
+
+
+def test_who_is_taken_back_is_not_being_forgotten_any_longer():
+    made = Tombstones((stone("d"), stone("e")), UnderWay(["d", "e"], "why", ["0123"]))
+    left = made.without(["d"])
+    assert (left.doc_ids, left.under_way.doc_ids) == ({"e"}, ["e"])
+    assert left.without(["e"]) == Tombstones()
 
 
 def test_a_forgotten_row_is_not_taken_in_and_its_neighbours_are(tmp_path):

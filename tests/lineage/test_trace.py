@@ -18,6 +18,8 @@ from bonito_assets.catalogue import Corpus
 from bonito_assets.generation.prompts import prompt
 from bonito_assets.generation.requests import plan, seed_of
 from bonito_assets.identity import digest
+from bonito_assets.lineage.forget.models import mark
+from bonito_assets.lineage.forget.releases import cut
 from bonito_assets.lineage.lookup import RowFile
 from bonito_assets.lineage.trace import CONTEXT_CHARS, TraceError, trace
 from bonito_assets.lineage.trace_job import trace_metadata, trace_row
@@ -275,6 +277,17 @@ def test_a_model_has_only_measured_itself_on_the_validation_split(store, tmp_pat
         assert [(m["arm"], m["saw"]) for m in found.models] == [
             ("bonito", "measured on"), ("tapt", "measured on"),
         ]  # fmt: skip
+
+
+def test_what_a_model_learned_is_told_when_documents_are_forgotten(store, tmp_path, published):
+    put(store, letters(9))
+    made, folder = release(store, catalogue_file(tmp_path))
+    tuned(store, made.rows.version)
+    gone, other = pq.read_table(folder / "data/train.parquet")["doc_id"].unique().to_pylist()[:2]
+    mark(store, ("tuned_model", CORPUS), ["bonito"], [gone], "2026-11-24")
+    cut(store, ("instruction_dataset", CORPUS), [gone])
+    saw = [[m["saw"] for m in trace(store, doc_id).models] for doc_id in (gone, other)]
+    assert saw == [["perhaps learned, before it was forgotten"], ["learned"]]
 
 
 def test_an_arm_on_raw_text_saw_a_passage_of_which_no_row_was_kept(store, tmp_path, published):

@@ -4,8 +4,10 @@ import json
 import os
 import threading
 import time
+from types import SimpleNamespace
 
 import dagster as dg
+import psutil
 import pytest
 from typer.testing import CliRunner
 
@@ -180,6 +182,25 @@ def test_what_killed_writers_left_is_told(tmp_path, monkeypatch):
 # Dagster
 
 
+@pytest.mark.parametrize(
+    ("holder", "level", "said"),
+    [
+        (None, WARNING, "process of another user"),
+        (1, WARNING, "another program has port 3000 (process 1)"),
+        ("free", OK, "free"),
+    ],
+    ids=str,
+)
+def test_the_port_of_the_ui_is_free_only_if_nobody_listens_on_it(monkeypatch, holder, level, said):
+    address = ("127.0.0.1", doctor_dagster.PORT)
+    listens = SimpleNamespace(laddr=address, status=psutil.CONN_LISTEN, pid=holder)
+    found = [] if holder == "free" else [listens]
+    monkeypatch.setattr(psutil, "net_connections", lambda kind: found)
+    (finding,) = doctor_dagster.network()
+    assert finding.level == level
+    assert said in finding.sentence
+
+
 def test_a_daemon_that_never_lived_is_a_warning_since_the_command_line_goes_without(instance):
     (found,) = doctor_dagster.daemon(instance)
     assert found.level == WARNING
@@ -216,6 +237,17 @@ def test_a_slot_that_an_ended_run_holds_is_told(instance):
 
 def test_the_definitions_load_and_both_files_name_one_code_location():
     assert levels(doctor_dagster.code_location()) == [OK]
+
+
+def test_a_copy_of_dagster_yaml_without_our_blocks_is_named_with_what_it_costs(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}", encoding="utf-8")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    lacking = [f.sentence for f in doctor_dagster.history() if f.remedy and "block" in f.remedy]
+    assert len(lacking) == 2
+    assert "'instance_class'" in lacking[0] and "secrets" in lacking[0]
+    assert "'run_launcher'" in lacking[1]
 
 
 def test_without_a_dagster_yaml_it_says_so(tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from bonito_assets import runs, settings
+from bonito_assets.automation import inputs
 from bonito_assets.catalogue import Catalogue, CatalogueError
 from bonito_assets.paper import job, results
 from bonito_assets.paper.published import FIGURES
@@ -35,6 +36,7 @@ def store(tmp_path: Path, monkeypatch) -> Store:
     monkeypatch.setenv("BONITO_MODEL", str(settings.DEMO_MODEL))
     monkeypatch.setenv("BONITO_BASE_MODEL", str(settings.DEMO_BASE_MODEL))
     monkeypatch.setattr(runs, "register", lambda *_: [])
+    monkeypatch.setattr(inputs, "report", lambda *_: None)
     return Store(root=str(tmp_path / "data"))
 
 

@@ -47,6 +47,12 @@ def test_every_documented_web_server_is_told_to_stay_on_this_machine(name):
         assert words[words.index("--host") + 1] == "127.0.0.1"
 
 
+def test_the_ui_reaches_the_socket_by_which_a_run_of_the_daemon_is_terminated():
+    """Dagster keeps it in /tmp, of which a service with PrivateTmp has its own."""
+    lines = Path("deploy/systemd/bonito-ui.service").read_text().splitlines()
+    assert {"PrivateTmp=true", "JoinsNamespaceOf=bonito-daemon.service"} <= set(lines)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["make ui", "bonito-ui", "bonito-viewer", "bonito-daemon"])
 def test_what_a_command_starts_listens_on_loopback_or_on_a_socket_file(name, tmp_path):

@@ -13,7 +13,7 @@ from bonito_assets import tables
 from bonito_assets.curation.keys import keys
 from bonito_assets.ingestion.documents import FILES
 from bonito_assets.lineage.forget.subject import chunks_of, corpora
-from bonito_assets.lineage.tombstones import Tombstones
+from bonito_assets.lineage.tombstones import VERDICT, Tombstones
 from resources.generation_cache import GenerationCache
 from resources.store import Digest, Store, Written
 
@@ -36,8 +36,8 @@ def cut(store: Store, corpus: str, forgotten: Tombstones) -> dict[str, int]:
 
     lost = {}
     lost["round_trips"] = _cut_round_trips(store, corpus, of_chunks, of_documents)
-    lost["tasks"] = _cut(store, "tasks", corpus, of_documents)
     lost["generations"] = _cut(store, "generations", corpus, of_chunks)
+    lost["tasks"] = _cut(store, "tasks", corpus, of_documents)
     lost["chunks"] = _cut(store, "chunks", corpus, of_documents)
     lost["documents"] = _empty_documents(store, corpus, forgotten)
     return lost
@@ -113,8 +113,8 @@ def _empty_documents(store: Store, corpus: str, forgotten: Tombstones) -> int:
         return 0
     before = store.stamps("documents", corpus).get("digest")
     lost = sum(
-        sum(old != new for old, new in zip(*(b["text"].is_valid() for b in pair), strict=True))
-        for pair in _emptied(store, corpus, forgotten)
+        _forgotten_rows(new) - _forgotten_rows(old)
+        for old, new in _emptied(store, corpus, forgotten)
     )
     if not lost:
         return 0
@@ -128,6 +128,11 @@ def _empty_documents(store: Store, corpus: str, forgotten: Tombstones) -> int:
             FILES, corpus, tables.SOURCE_FILES, ledger.to_batches(), made_from=written.digest
         )
     return lost
+
+
+def _forgotten_rows(batch: pa.RecordBatch) -> int:
+    # Of what could not be read too: it has no text, but perhaps a title.
+    return batch["rejected_because"].to_pylist().count(VERDICT)
 
 
 def _emptied(

@@ -44,6 +44,7 @@ from bonito_assets.publishing.mixture import MIXTURE, MixtureError
 from bonito_assets.publishing.mixture_release import publish_mixture
 from bonito_assets.publishing.publish import DATASET, publish
 from bonito_assets.publishing.release import record
+from resources.engine_log import log_folder
 from resources.generation_cache import GenerationCache
 from resources.store import Store, TableMissing
 
@@ -83,7 +84,7 @@ class Outcome:
         rows = ", ".join(f"{table} {n:,}" for table, n in self.rows.items() if n)
         cut_ = sum(one["rows"] for done in self.releases.values() for one in done)
         parts = [
-            f"{len(self.doc_ids) + len(self.copies):,} documents are forgotten",
+            f"forgotten documents: {len(self.doc_ids) + len(self.copies):,}",
             f"rows: {rows or 'none'}",
             f"cached outputs: {self.cached_outputs:,}",
             f"published rows, in all releases: {cut_:,}",
@@ -141,7 +142,10 @@ def forget(
     _tell_dagster(store, instance, corpus, report)
     # Another corpus's run may have merged segments that held them when it read them.
     GenerationCache(store).forget(keys)
-    searched = search([store.root, *history.folders()], texts)
+    folders = [store.root, *history.folders()]
+    if not store.is_local:
+        folders.append(str(log_folder(store.root)))
+    searched = search(folders, texts)
     _refuse_leftovers(searched)
     outcome.files_searched, outcome.bytes_searched = searched.files, searched.bytes
     _note(store, corpus, reason, run_id, {"done": asdict(outcome)})
@@ -150,12 +154,13 @@ def forget(
 
 
 def take_back(store: Store, corpus: str, ids: Sequence[str]) -> list[str]:
-    """Lets forgotten documents in again at the next refresh; gives their ids.
+    """Lets forgotten documents in again at the next refresh, with their copies; gives their ids.
 
-    Raises ``ForgetError`` for an id that names none of them.
+    A copy that is still forgotten would keep them out. Raises ``ForgetError`` for an id that names
+    none of them.
     """
     forgotten = Tombstones.read(store, corpus)
-    taken_back = []
+    named = []
     for given in ids:
         candidates = [d for d in sorted(forgotten.doc_ids) if d.startswith(given)]
         if not given or len(candidates) != 1:
@@ -163,7 +168,8 @@ def take_back(store: Store, corpus: str, ids: Sequence[str]) -> list[str]:
                 f"'{given}' names {len(candidates):,} of the {len(forgotten.doc_ids):,} forgotten "
                 f"documents of corpus '{corpus}', and not one; nothing was changed"
             )
-        taken_back += candidates
+        named += candidates
+    taken_back = sorted(forgotten.with_copies(named))
     if store.exists(FILES, corpus):
         # Their files have not changed since, so they would not be looked at.
         documents = store.read("documents", corpus, ["doc_id"])["doc_id"].to_pylist()
@@ -337,9 +343,8 @@ def _scrub(history: History, corpus: str, texts: Fingerprints) -> Scrubbed:
 
 def _drop_what_says_it(store: Store, corpus: str, texts: Fingerprints) -> None:
     """Deletes logs in which it stands, and a report on a model whose answers repeat it."""
-    if store.is_published("logs"):
-        for path in search([store.uri("logs")], texts).found:
-            store.filesystem.rm(path)
+    for path in search([str(log_folder(store.root))], texts).found:
+        Path(path).unlink(missing_ok=True)
     report = store.uri("evaluation", corpus)
     if store.is_published("evaluation", corpus) and search([report], texts).found:
         store.filesystem.rm(url_to_fs(report)[1], recursive=True)
@@ -384,7 +389,10 @@ def _report(
 def _refuse_leftovers(searched: Searched) -> None:
     if searched.found or searched.unreadable:
         found = [f"{path} still says it" for path in searched.found]
-        found += [f"{path} cannot be read" for path in searched.unreadable]
+        found += [
+            f"{path} cannot be read (if another run is writing it, wait for its end)"
+            for path in searched.unreadable
+        ]
         raise ForgetError(
             f"{'; '.join(found[:5])}{' and others' if len(found) > 5 else ''}: of "
             f"{searched.files:,} files. Delete or move what is not needed and forget again"

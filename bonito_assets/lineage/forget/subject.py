@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,6 +19,7 @@ from bonito_assets.lineage.tombstones import Tombstone, Tombstones
 from resources.store import Store
 
 _DOCUMENT_COLUMNS = ["doc_id", "n_chars", "text_digest", "content_sha256"]
+_NO_BYTES = hashlib.sha256(b"").hexdigest()
 # Shorter words are hardly anybody's own.
 _WORD = re.compile(r"\w{4,}")
 # A fingerprint is of 32 characters, so that at least eight of them are of the word between.
@@ -82,8 +85,9 @@ def _documents(store: Store, corpus: str) -> dict[str, list[object]]:
 def _digests(
     n_chars: int | None, text_digest: str | None, content_sha256: str | None
 ) -> tuple[str | None, str | None]:
-    """Gives by what a copy of a document is known: not by having no text, which many share."""
-    return (None, None) if n_chars == 0 else (text_digest, content_sha256)
+    """Gives by what a copy of a document is known: not by being empty, which many are."""
+    is_empty = n_chars == 0 or content_sha256 == _NO_BYTES
+    return (None, None) if is_empty else (text_digest, content_sha256)
 
 
 def _resolved(store: Store, corpus: str, ids: Sequence[str], known: Collection[str]) -> list[str]:
@@ -117,7 +121,8 @@ def said_by(
 
     Fingerprints are of their texts, and of what models wrote about them around such words: the rest
     of an output is how the model words a task. Those `known` of an earlier time are added. Left out
-    is what is said elsewhere too: what two documents share is not forgotten with one of them.
+    is what is said elsewhere too: what two documents share is not forgotten with one of them. Nor
+    is what a uri says, as where a file is called after its first line: uris stay.
     """
     ids = pa.array(sorted(doc_ids), pa.string())
     own = [
@@ -144,7 +149,13 @@ def said_by(
         if text
     ]
     found = Fingerprints.of([*texts, *_around(own, words)]) | known
-    return found.without(others()), words
+    return found.without(chain(others(), _uris(store))), words
+
+
+def _uris(store: Store) -> Iterator[bytes]:
+    for name in corpora(store):
+        for batch in store.batches("documents", name, ["uri"]):
+            yield "\n".join(batch["uri"].to_pylist()).encode()
 
 
 def _around(texts: Sequence[str], words: Collection[str]) -> Iterator[str]:
@@ -183,12 +194,18 @@ def _texts(store: Store, corpus: str, ids: pa.Array, theirs: bool) -> Iterator[p
 
 
 def chunks_of(store: Store, corpus: str, doc_ids: pa.Array) -> pa.Array:
-    """Gives the ids of the passages of documents."""
+    """Gives the ids of the passages of documents.
+
+    Those too that `tasks` still names: where a refresh ended after `chunks`, `generations` has rows
+    about an earlier text.
+    """
+    columns = ["doc_id", "chunk_id"]
     pieces = [
         batch["chunk_id"]
-        for batch in _rows(store, "chunks", corpus, ["doc_id", "chunk_id"], doc_ids, theirs=True)
+        for table in ("chunks", "tasks")
+        for batch in _rows(store, table, corpus, columns, doc_ids, theirs=True)
     ]
-    return pa.concat_arrays([pa.array([], pa.string()), *pieces])
+    return pa.concat_arrays([pa.array([], pa.string()), *pieces]).unique()
 
 
 def _rows(
