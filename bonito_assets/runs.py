@@ -30,7 +30,7 @@ JOB = "refresh_corpus"
 MIXTURE_JOB = "refresh_mixture"
 FORGET_JOB = "forget_documents"
 _POLL_SECONDS = 0.3
-_INVOCATION = "bonito/invocation"
+_INVOCATION = ".dagster/bonito_invocation"
 
 
 class RunRefused(RuntimeError):

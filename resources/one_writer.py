@@ -36,8 +36,9 @@ from fsspec.implementations.local import LocalFileSystem
 
 PARTITION = "dagster/partition"
 # Tags of a run: the machine and the process that run it. A retry copies them from the run that it
-# repeats, so the third says whose they are.
-HOST, PROCESS, PROCESS_OF = "bonito/host", "bonito/process", "bonito/process_of"
+# repeats, so the third says whose they are. The UI shows no tag that begins as these do.
+HOST, PROCESS = ".dagster/bonito_host", ".dagster/bonito_process"
+PROCESS_OF = ".dagster/bonito_process_of"
 # A run superseded so many claims ago is long over: a claim is one refresh.
 _EARLIER = 50
 # From <linux/prctl.h>.

@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from bonito_assets import runs
-from resources.one_writer import process_name
+from resources.one_writer import HOST, PROCESS, process_name
 
 
 @pytest.fixture
@@ -23,8 +23,8 @@ def under_way(opened, process):
         runs.reconstruct_job(runs.JOB),
         tags={
             "dagster/partition": "demo",
-            "bonito/host": socket.gethostname(),
-            "bonito/process": process,
+            HOST: socket.gethostname(),
+            PROCESS: process,
         },
         status=dg.DagsterRunStatus.STARTED,
     )

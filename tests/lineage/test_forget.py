@@ -7,8 +7,10 @@ import subprocess
 import sys
 import time
 
+import dagster as dg
 import pytest
 
+from bonito_assets.automation.staleness import Staleness
 from bonito_assets.lineage.forget.run import take_back
 from bonito_assets.lineage.forget.subject import ForgetError
 from bonito_assets.lineage.tombstones import Tombstones
@@ -129,11 +131,10 @@ def test_forgetting_again_is_fine_and_changes_nothing(forgotten):
 def test_what_was_fresh_for_dagster_is_fresh(forgotten):
     _, instance, _ = forgotten
     from bonito_assets.definitions import defs
-    from bonito_assets.summary import _Staleness
 
-    staleness = _Staleness(instance, defs().resolve_asset_graph())
+    staleness = Staleness(instance, defs().resolve_asset_graph())
     for stage in ("chunks", "tasks"):
-        assert staleness.describe(stage, CORPUS)[1] == "fresh"
+        assert staleness.reason(dg.AssetKey(stage), CORPUS) is None
 
 
 def test_an_unknown_document_is_refused_before_anything_is_done(tmp_path):
