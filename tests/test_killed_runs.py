@@ -24,7 +24,9 @@ CATALOGUE = """
 source: {files: docs}
 task_types: [exqa]
 chunking: {max_chars: 240}
-sampling: {max_tokens: 32}
+sampling: {max_tokens: 96}
+samples_per_chunk: 8
+reproducible: true
 """
 HERON = "The grey heron stands in shallow water for hours. It eats fish, frogs and small eels."
 # Two words hold nothing to ask about: the passage is refused, and no refresh needs the model.
@@ -148,7 +150,8 @@ def test_a_killed_refresh_leaves_no_row_and_no_process(place, number):
         table: [HERON, MARKER.format(f"fresh{number}")] for table in ("documents", "chunks")
     }
     assert place.counts() == before
-    assert place.processes() == []
+    # The one that went well is on its way out too.
+    assert psutil.wait_procs(place.processes(), timeout=10)[1] == []
 
 
 def start_together(place, number, word):
