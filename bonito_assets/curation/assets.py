@@ -88,7 +88,7 @@ def round_trips(
                 store, corpus, generator, base_model.name, context.run.run_id, context.log.info
             )
     except (ModelError, GeneratorError) as error:
-        raise dg.Failure(str(error), allow_retries=isinstance(error, GeneratorError)) from error
+        raise dg.Failure(str(error), allow_retries=False) from error
     shown: dict[str, Any] = {
         "dagster/partition_row_count": made.written.rows,
         **placed(made.written.uri),

@@ -127,7 +127,7 @@ def generations(
                 config.retry_engine_errors,
             )
     except (CatalogueError, ModelError, GeneratorError) as error:
-        raise dg.Failure(str(error), allow_retries=isinstance(error, GeneratorError)) from error
+        raise dg.Failure(str(error), allow_retries=False) from error
     return dg.MaterializeResult(
         metadata=capped(
             {
