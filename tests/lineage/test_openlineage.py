@@ -4,11 +4,13 @@ Dagster's instance, the client and the server that it talks to are real.
 """
 
 import json
+import os
 import sys
 import threading
 import uuid
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from unittest import mock
 
 import dagster as dg
 import pytest
@@ -33,7 +35,7 @@ class Collector:
 
 
 @pytest.fixture
-def collector(monkeypatch):
+def collector():
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
             body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -50,8 +52,9 @@ def collector(monkeypatch):
     collector = Collector(server.server_port)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    monkeypatch.setenv("OPENLINEAGE_URL", collector.url)
-    yield collector
+    # The client writes settings of its own into the environment, which later tests must not see.
+    with mock.patch.dict(os.environ, {"OPENLINEAGE_URL": collector.url}):
+        yield collector
     server.shutdown()
     thread.join()
     server.server_close()
