@@ -138,7 +138,7 @@ def test_a_reader_who_types_a_page_from_top_to_bottom_gets_through(page, workspa
                 answers(block, workspace)
             else:
                 done = subprocess.run(
-                    ["bash", "-euo", "pipefail", "-c", block.text],
+                    ["bash", "-euo", "pipefail", "-c", as_typed(block, workspace)],
                     cwd=workspace,
                     env=environment(workspace),
                     capture_output=True,
@@ -147,6 +147,13 @@ def test_a_reader_who_types_a_page_from_top_to_bottom_gets_through(page, workspa
                 )
                 said = done.stdout[-3000:] + done.stderr[-3000:]
                 assert done.returncode == 0, f"{page.name}:{block.line}\n{block.text}{said}"
+
+
+def as_typed(block, workspace):
+    """Gives the block as a script that knows the variables of the blocks before it."""
+    variables = workspace / "variables.sh"
+    variables.touch()
+    return f"set -a; . {variables}\n{block.text}\nexport -p > {variables}"
 
 
 def answers(block, workspace):
