@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from fsspec.core import url_to_fs
 
 from bonito_assets import settings
 from bonito_assets.automation.failures import cause
+from bonito_assets.automation.under_way import runs_under_way
 from bonito_assets.catalogue import Catalogue, CatalogueError, Corpus, corpora
 from bonito_assets.definitions import defs
 from bonito_assets.ingestion.files import SourceError, find_files
@@ -199,7 +200,7 @@ def clear_dead_runs(opened: dg.DagsterInstance) -> None:
     It could not say goodbye: its run would count as under way, and its slot of the pool `gpu`
     as taken, for ever (without the daemon nobody else looks after them).
     """
-    for run in _under_way(opened, {HOST: socket.gethostname()}):
+    for run in runs_under_way(opened, {HOST: socket.gethostname()}):
         if is_gone(run):
             opened.report_run_failed(run, "The process that ran it is gone.")
     storage = opened.event_log_storage
@@ -211,22 +212,12 @@ def clear_dead_runs(opened: dg.DagsterInstance) -> None:
                 storage.free_concurrency_slots_for_run(run_id)
 
 
-def _under_way(opened: dg.DagsterInstance, tags: dict[str, str]) -> Sequence[dg.DagsterRun]:
-    unfinished = [
-        dg.DagsterRunStatus.STARTED,
-        dg.DagsterRunStatus.STARTING,
-        dg.DagsterRunStatus.QUEUED,
-        dg.DagsterRunStatus.CANCELING,
-    ]
-    return opened.get_runs(filters=dg.RunsFilter(tags=tags, statuses=unfinished))
-
-
 def refuse_second_run(opened: dg.DagsterInstance, corpus: str) -> None:
     """Raises ``RunRefused`` while a run of `corpus` is under way.
 
     Of two that ask in the same instant both may pass; the store then refuses one of them.
     """
-    for other in _under_way(opened, {PARTITION: corpus}):
+    for other in runs_under_way(opened, {PARTITION: corpus}):
         raise RunRefused(busy(f"corpus '{corpus}'", other.run_id))
 
 
@@ -268,7 +259,9 @@ def _tell(entry: dg.EventLogEntry, followed: Followed, report: Callable[[str, st
     elif event.is_step_start:
         report(step, "started")
     elif event.is_step_materialization:
-        metadata = event.step_materialization_data.materialization.metadata
+        made = event.step_materialization_data.materialization
+        # Of a step that reports several assets no single count is its own.
+        metadata = made.metadata if made.asset_key.to_user_string() == step else {}
         for count in ("dagster/partition_row_count", "dagster/row_count"):
             if count in metadata:
                 followed.rows[step] = int(metadata[count].value)

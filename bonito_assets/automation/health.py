@@ -16,9 +16,10 @@ from bonito_assets.automation.catalogue_watch import read_catalogue
 from bonito_assets.automation.cron import last_tick
 from bonito_assets.automation.failures import causes
 from bonito_assets.automation.staleness import Staleness
-from bonito_assets.automation.under_way import PARTITION_TAG, corpora_under_way
+from bonito_assets.automation.under_way import corpora_under_way
 from bonito_assets.catalogue import Catalogue, CatalogueError, Corpus, corpora
 from bonito_assets.metadata import markdown_table
+from resources.one_writer import PARTITION
 
 HEALTHY = "corpora_are_healthy"
 # In the order in which a person should look at them; the last two call for nothing.
@@ -93,7 +94,7 @@ def _of_corpus(
         yield Finding(name, "under way", "is being refreshed", "nothing to do")
         return
     last = instance.get_run_records(
-        filters=dg.RunsFilter(tags={PARTITION_TAG: name}), limit=1, order_by="id"
+        filters=dg.RunsFilter(tags={PARTITION: name}), limit=1, order_by="id"
     )
     if last and last[0].dagster_run.status == dg.DagsterRunStatus.FAILURE:
         yield Finding(name, "failed", _failure(instance, last[0], now), run_it)

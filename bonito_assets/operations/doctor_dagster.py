@@ -16,6 +16,7 @@ import yaml
 from dagster._core.scheduler.instigation import InstigatorStatus  # it has no public name
 
 from bonito_assets import settings
+from bonito_assets.automation.under_way import runs_under_way
 from bonito_assets.operations.findings import OK, PROBLEM, WARNING, Check, Finding
 from resources.one_writer import HOST, PROCESS, is_gone
 
@@ -28,11 +29,6 @@ _OURS = {
     "instance_class": "secrets are not scrubbed, and other web pages can give the UI orders",
     "run_launcher": "a run that died together with its code server counts as under way",
 }
-_UNDER_WAY = [
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 
 
 def checks() -> dict[str, Check]:
@@ -121,7 +117,7 @@ def daemon(opened: dg.DagsterInstance) -> Iterator[Finding]:
 
 def hanging(opened: dg.DagsterInstance, daemon_lives: bool) -> Iterator[Finding]:
     """Gives the runs whose process is gone, the slots of ended runs, the queue without a daemon."""
-    for run in opened.get_runs(dg.RunsFilter(statuses=_UNDER_WAY)):
+    for run in runs_under_way(opened):
         if HOST in run.tags and PROCESS in run.tags and is_gone(run):
             told = f"run {run.run_id} counts as under way and its process is gone"
             yield Finding(

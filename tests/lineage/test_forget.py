@@ -202,6 +202,17 @@ def test_neither_the_source_nor_the_catalogue_file_is_needed(tmp_path):
         assert verify(tmp_path / f"data/instruction_dataset/{CORPUS}") == []
 
 
+def test_what_a_killed_publisher_left_beside_the_tables_goes_too(tmp_path):
+    place = place_of(tmp_path, range(3))
+    left = tmp_path / "data/.instruction_mixture.1234.tmp"
+    left.mkdir(parents=True)
+    (left / "README.md").write_text(text(1))
+    with place.instance() as instance:
+        place.refresh(instance)
+        assert place.forget(instance, doc_id(1)) is None
+    assert not left.exists()
+
+
 def test_the_last_document_takes_the_releases_with_it(tmp_path):
     place = place_of(tmp_path, [1])
     with place.instance() as instance:

@@ -257,6 +257,7 @@ def _sweep(store: Store, corpus: str, others_at_work: bool) -> None:
     seconds = 3600.0 if others_at_work else 0.0
     for folder in ("generation_cache", DATASET, models.TUNED, "evaluation"):
         store.sweep(folder, older_than=seconds)
+    store.sweep(older_than=seconds)  # the mixture and its model lie beside the tables
     if store.is_local:
         # The step between two names of a published folder, on filesystems that cannot exchange.
         for left in Path(store.root).glob(f"*/.{corpus}.*.old"):
