@@ -18,6 +18,7 @@ BENCHMARKS = (
     "memory",
     "cache",
     "trace",
+    "ticks",
     "estimates",
     "parsing",
     "curation",

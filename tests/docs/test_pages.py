@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -24,6 +25,7 @@ NAMES = [str(page.relative_to(PROJECT)) for page in PAGES]
 NOT_RUN = {
     "setup": "what a fresh clone does, and a test run cannot do inside itself",
     "gpu": "needs a card, or models that are fetched",
+    "example": "names a corpus that the reader has and we have not",
     "cluster": "needs other machines",
     "service": "needs root, or a service that this machine does not have",
 }
@@ -94,10 +96,28 @@ def test_a_shell_block_that_no_test_runs_says_why(page):
         assert block.words <= {*NOT_RUN, SERVER}, f"{page.name}:{block.line}: {block.words}"
 
 
+@pytest.fixture(scope="module")
+def after_demo(tmp_path_factory):
+    """The project after `make demo`, which all pages take for granted."""
+    place = furnished(tmp_path_factory.mktemp("demo") / "bonito-assets")
+    subprocess.run(
+        ["bonito", "run", "demo"], cwd=place, env=environment(place), check=True, timeout=900
+    )
+    return place
+
+
 @pytest.fixture
-def workspace(tmp_path):
-    """A folder in which a reader's commands can be typed: the project, with data of its own."""
-    place = tmp_path / "bonito-assets"
+def workspace(after_demo, tmp_path):
+    """A folder of its own in which the commands of a page can be typed."""
+    place = furnished(tmp_path / "bonito-assets")
+    shutil.copytree(after_demo / "data", place / "data")
+    as_is = shutil.ignore_patterns("dagster.yaml")
+    shutil.copytree(after_demo / "home", place / "home", ignore=as_is, dirs_exist_ok=True)
+    return place
+
+
+def furnished(place):
+    """Fills the new folder `place` with the project, its catalogue, and a home for Dagster."""
     place.mkdir()
     for entry in PROJECT.iterdir():
         if entry.name not in ("corpora", "data", ".dagster", ".env", ".git"):
