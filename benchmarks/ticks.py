@@ -69,8 +69,8 @@ def measure() -> str:
             f"## A tick over {CORPORA} corpora",
             "",
             "`python -m benchmarks ticks`: the real sensors over a real instance, the assets' "
-            f"bodies do nothing. First: with {CORPORA} new catalogue files (ten are taken in per tick). "
-            f"Quiet: {QUIET_TICKS} ticks each in which nothing had changed; `renewal` through "
+            f"bodies do nothing. First: with {CORPORA} new catalogue files (ten are taken in per "
+            f"tick). Quiet: {QUIET_TICKS} ticks each in which nothing had changed; `renewal` through "
             "Dagster's own function for tests, which does more than the daemon. "
             f"Load {os.getloadavg()[0]:.1f}.",
             "",
