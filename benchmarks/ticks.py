@@ -70,8 +70,8 @@ def measure() -> str:
             "",
             "`python -m benchmarks ticks`: the real sensors over a real instance, the assets' "
             f"bodies do nothing. First: with {CORPORA} new catalogue files (ten are taken in per "
-            f"tick). Quiet: {QUIET_TICKS} ticks each in which nothing had changed; `renewal` through "
-            "Dagster's own function for tests, which does more than the daemon. "
+            f"tick). Quiet: {QUIET_TICKS} ticks each in which nothing had changed; `renewal` "
+            "through Dagster's own function for tests, which does more than the daemon. "
             f"Load {os.getloadavg()[0]:.1f}.",
             "",
             "| sensor | first | quiet, median | quiet, longest | quiet, CPU |",
